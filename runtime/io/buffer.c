@@ -30,7 +30,9 @@ bool cr_buffer_add(cr_buffer *b, const void *data, size_t n) {
 
 bool cr_buffer_add_byte(cr_buffer *b, unsigned char byte) { return cr_buffer_add(b, &byte, 1); }
 
-bool cr_buffer_add_text(cr_buffer *b, const char *text) { return cr_buffer_add(b, text, strlen(text)); }
+bool cr_buffer_add_text(cr_buffer *b, const char *text) {
+  return cr_buffer_add(b, text, strlen(text));
+}
 
 bool cr_buffer_fill(cr_buffer *b, unsigned char byte, size_t times) {
   if (times == 0) return b->error.kind == CR_OK;

@@ -1,7 +1,8 @@
 /* buffer.h - bytes that grow
  *
- * A failure sticks: once an add has failed, later ones do nothing, and cr_buffer_ok tells at the end. So a writer adds what
- * it has to add, one line each, and asks once. Start with { 0 }; cr_buffer_clear ends it (and may be called twice). */
+ * A failure sticks: once an add has failed, later ones do nothing, and cr_buffer_ok tells at the
+ * end. So a writer adds what it has to add, one line each, and asks once. Start with { 0 };
+ * cr_buffer_clear ends it (and may be called twice). */
 #ifndef CR_IO_BUFFER_H
 #define CR_IO_BUFFER_H
 
@@ -22,7 +23,8 @@ bool cr_buffer_add(cr_buffer *b, const void *data, size_t n);
 bool cr_buffer_add_byte(cr_buffer *b, unsigned char byte);
 bool cr_buffer_add_text(cr_buffer *b, const char *text);
 bool cr_buffer_fill(cr_buffer *b, unsigned char byte, size_t times);
-bool cr_buffer_ok(const cr_buffer *b, cr_error *err);     /* false, with the reason, when an add failed */
+bool cr_buffer_ok(const cr_buffer *b,
+                  cr_error *err); /* false, with the reason, when an add failed */
 void cr_buffer_clear(cr_buffer *b);
 
 /* Little-endian numbers, as all formats here have them. */

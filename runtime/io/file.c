@@ -1,7 +1,7 @@
 /* file.c - see file.h
  *
- * Why two fsyncs: rename is atomic against a kill, but after a power cut only what was synced is sure to be there: the
- * bytes before the rename, the folder's entry after it. */
+ * Why two fsyncs: rename is atomic against a kill, but after a power cut only what was synced is
+ * sure to be there: the bytes before the rename, the folder's entry after it. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE         /* nftw */
 #endif
@@ -35,7 +35,8 @@ static bool disk_is_full(void) {
 }
 
 static bool fail_errno(cr_error *err, const char *verb, const char *path) {
-  return cr_fail(err, errno == ENOMEM ? CR_EMEMORY : CR_EIO, "cannot %s '%s': %s", verb, path, strerror(errno));
+  return cr_fail(err, errno == ENOMEM ? CR_EMEMORY : CR_EIO, "cannot %s '%s': %s", verb, path,
+                 strerror(errno));
 }
 
 static int open_again(const char *path, int flags, mode_t mode) {
@@ -83,7 +84,8 @@ bool cr_file_read(const char *path, size_t max_bytes, cr_buffer *out, cr_error *
   int fd = open_to_read(path, &st, err);
   if (fd < 0) return false;
 
-  /* one byte past the length finds the end of the file without growing; pipes and /proc say 0 and grow */
+  /* one byte past the length finds the end of the file without growing; pipes and /proc say 0 and
+   * grow */
   size_t from = out->n, limit = max_bytes > 0 ? max_bytes : SIZE_MAX - 1;
   size_t want = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
   bool ok = want <= limit;
@@ -101,7 +103,8 @@ bool cr_file_read(const char *path, size_t max_bytes, cr_buffer *out, cr_error *
   }
   close(fd);
   if (want > limit)
-    return cr_fail(err, CR_EIO, "cannot read '%s': %zu bytes or more, at most %zu expected", path, want, limit);
+    return cr_fail(err, CR_EIO, "cannot read '%s': %zu bytes or more, at most %zu expected", path,
+                   want, limit);
   if (short_of_memory) return cr_buffer_ok(out, err) || cr_fail(err, CR_EMEMORY, "no memory");
   return ok;
 }
@@ -136,7 +139,8 @@ static bool folder_of(const char *path, char text[PATH_MAX]) {
 
 static bool sync_folder_of(const char *path, cr_error *err) {
   char folder[PATH_MAX];
-  if (!folder_of(path, folder)) return cr_fail(err, CR_EIO, "cannot write '%.200s...': the path is too long", path);
+  if (!folder_of(path, folder))
+    return cr_fail(err, CR_EIO, "cannot write '%.200s...': the path is too long", path);
   int fd = open_again(folder, O_RDONLY | O_DIRECTORY, 0);
   /* some file systems cannot sync a folder and say EINVAL: then there is nothing more to do */
   bool ok = fd >= 0 && !disk_is_full() && (fsync(fd) == 0 || errno == EINVAL);
@@ -158,7 +162,8 @@ bool cr_file_write(const char *path, const void *data, size_t n, cr_error *err) 
   char temporary[PATH_MAX];
   mode_t mode = 0666;
   if (stat(path, &st) == 0) {
-    if (S_ISDIR(st.st_mode)) return cr_fail(err, CR_EIO, "cannot write '%s': it is a folder, expected a file", path);
+    if (S_ISDIR(st.st_mode))
+      return cr_fail(err, CR_EIO, "cannot write '%s': it is a folder, expected a file", path);
     if (!S_ISREG(st.st_mode)) return write_in_place(path, data, n, err);
     mode = st.st_mode & 0777;
   }
@@ -167,7 +172,8 @@ bool cr_file_write(const char *path, const void *data, size_t n, cr_error *err) 
     return cr_fail(err, CR_EIO, "cannot write '%.200s...': the path is too long", path);
 
   unlink(temporary);                  /* left by a process that had our number and was killed */
-  int fd = disk_is_full() ? -1 : open_again(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  int fd =
+      disk_is_full() ? -1 : open_again(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   if (fd < 0) return fail_errno(err, "write", path);
   bool ok = write_all(fd, data, n) && !disk_is_full() && fsync(fd) == 0;
   int why = errno;
@@ -198,7 +204,8 @@ bool cr_file_append(const char *path, const void *data, size_t n, cr_error *err)
   bool ok = write_all(fd, data, n);
   if (!ok) {
     fail_errno(err, "append to", path);
-    if (S_ISREG(st.st_mode) && ftruncate(fd, st.st_size) < 0) fail_errno(err, "take back half a record in", path);
+    if (S_ISREG(st.st_mode) && ftruncate(fd, st.st_size) < 0)
+      fail_errno(err, "take back half a record in", path);
   }
   if (close(fd) < 0 && ok) ok = fail_errno(err, "append to", path);
   return ok;
@@ -208,7 +215,8 @@ bool cr_file_truncate(const char *path, size_t n, cr_error *err) {
   struct stat st;
   if (stat(path, &st) < 0) return fail_errno(err, "cut", path);
   if (!S_ISREG(st.st_mode) || (size_t)st.st_size < n)
-    return cr_fail(err, CR_EIO, "cannot cut '%s' to %zu bytes: it has %lld", path, n, (long long)st.st_size);
+    return cr_fail(err, CR_EIO, "cannot cut '%s' to %zu bytes: it has %lld", path, n,
+                   (long long)st.st_size);
   return (!disk_is_full() && truncate(path, (off_t)n) == 0) || fail_errno(err, "cut", path);
 }
 
@@ -273,12 +281,14 @@ void cr_folder_clear(cr_folder *folder) {
 bool cr_folder_make(const char *path, cr_error *err) {
   char part[PATH_MAX];
   size_t n = strlen(path);
-  if (n == 0 || n >= sizeof part) return cr_fail(err, CR_EIO, "cannot make the folder '%.200s': no such name", path);
+  if (n == 0 || n >= sizeof part)
+    return cr_fail(err, CR_EIO, "cannot make the folder '%.200s': no such name", path);
   memcpy(part, path, n + 1);
   for (size_t i = 1; i <= n; i++) {
     if (part[i] != '/' && part[i] != '\0') continue;
     part[i] = '\0';
-    if (mkdir(part, 0777) < 0 && (errno != EEXIST || cr_path_look(part, NULL, NULL) != CR_PATH_FOLDER))
+    if (mkdir(part, 0777) < 0 &&
+        (errno != EEXIST || cr_path_look(part, NULL, NULL) != CR_PATH_FOLDER))
       return fail_errno(err, "make the folder", part);
     part[i] = path[i];
   }

@@ -14,9 +14,10 @@
 
 /* what may come next */
 enum { VALUE, FIRST_VALUE, KEY, FIRST_KEY, AFTER };
-enum { NUMBER_BYTES = 400 };      /* the longest exact double has 767 digits, but nobody writes those */
+enum { NUMBER_BYTES = 400 }; /* the longest exact double has 767 digits, but nobody writes those */
 
-/* UTF-8: the bytes of the character at s, 0 when it is malformed (table 3-7 of the Unicode standard) */
+/* UTF-8: the bytes of the character at s, 0 when it is malformed (table 3-7 of the Unicode
+ * standard) */
 static size_t character(const unsigned char *s, size_t n) {
   unsigned char c = s[0], low = 0x80, high = 0xbf;
   size_t bytes = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
@@ -54,12 +55,15 @@ bool cr_json_fail(const cr_json_reader *r, size_t at, cr_error *err, const char 
 static bool expected(const cr_json_reader *r, const char *what, cr_error *err) {
   if (r->at >= r->n) return cr_json_fail(r, r->at, err, "expected %s, but the text ends", what);
   unsigned char c = (unsigned char)r->text[r->at];
-  if (c < 0x20 || c > 0x7e) return cr_json_fail(r, r->at, err, "expected %s, got byte 0x%02x", what, c);
+  if (c < 0x20 || c > 0x7e)
+    return cr_json_fail(r, r->at, err, "expected %s, got byte 0x%02x", what, c);
   return cr_json_fail(r, r->at, err, "expected %s, got '%c'", what, c);
 }
 
 static int hex_digit(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  static const char all[] = "0123456789abcdefABCDEF";
+  const char *at = c != '\0' ? strchr(all, c) : NULL;
+  return at == NULL ? -1 : at - all < 16 ? (int)(at - all) : (int)(at - all) - 6;
 }
 
 /* the four digits at s, or -1 */
@@ -91,9 +95,14 @@ static bool read_string(cr_json_reader *r, cr_json_token *token, cr_error *err) 
   size_t at = r->at + 1, step;
   for (; at < r->n && text[at] != '"'; at += step) {
     unsigned char c = (unsigned char)text[at];
-    if (c < 0x20) return cr_json_fail(r, at, err, "control character 0x%02x in a string: write it as \\u%04x", c, c);
-    step = c == '\\' ? escape(text + at, r->n - at) : character((const unsigned char *)text + at, r->n - at);
-    if (step == 0) return cr_json_fail(r, at, err, c == '\\' ? "an escape that JSON does not have" : "not UTF-8");
+    if (c < 0x20)
+      return cr_json_fail(r, at, err, "control character 0x%02x in a string: write it as \\u%04x",
+                          c, c);
+    step = c == '\\' ? escape(text + at, r->n - at)
+                     : character((const unsigned char *)text + at, r->n - at);
+    if (step == 0)
+      return cr_json_fail(r, at, err,
+                          c == '\\' ? "an escape that JSON does not have" : "not UTF-8");
   }
   if (at >= r->n) return cr_json_fail(r, r->at, err, "a string without its closing quote");
   token->string = text + r->at + 1;
@@ -119,7 +128,8 @@ static bool read_number(cr_json_reader *r, cr_json_token *token, cr_error *err) 
   size_t from = r->at, at = from + (text[from] == '-'), end = digits(r, at);
   bool whole = true;
   if (end == at) return cr_json_fail(r, from, err, "a minus sign without a number");
-  if (text[at] == '0' && end > at + 1) return cr_json_fail(r, from, err, "a number with a leading zero");
+  if (text[at] == '0' && end > at + 1)
+    return cr_json_fail(r, from, err, "a number with a leading zero");
   at = end;
   if (at < r->n && text[at] == '.') {
     whole = false;
@@ -135,17 +145,20 @@ static bool read_number(cr_json_reader *r, cr_json_token *token, cr_error *err) 
     at = end;
   }
   char copy[NUMBER_BYTES + 1];
-  if (at - from > NUMBER_BYTES) return cr_json_fail(r, from, err, "a number of more than %d characters", NUMBER_BYTES);
+  if (at - from > NUMBER_BYTES)
+    return cr_json_fail(r, from, err, "a number of more than %d characters", NUMBER_BYTES);
   memcpy(copy, text + from, at - from);
   copy[at - from] = '\0';
   token->kind = CR_JSON_FLOAT;
   token->number = to_double(copy);
-  if (isinf(token->number)) return cr_json_fail(r, from, err, "a number past the range of a double");
+  if (isinf(token->number))
+    return cr_json_fail(r, from, err, "a number past the range of a double");
   if (whole && at - from <= 20) {
     uint64_t size = 0;
     bool minus = copy[0] == '-', fits = true;
     for (const char *p = copy + minus; *p != '\0'; p++)
-      fits = fits && !__builtin_mul_overflow(size, 10u, &size) && !__builtin_add_overflow(size, (uint64_t)(*p - '0'), &size);
+      fits = fits && !__builtin_mul_overflow(size, 10u, &size) &&
+             !__builtin_add_overflow(size, (uint64_t)(*p - '0'), &size);
     if (fits && size <= (uint64_t)INT64_MAX + minus) {
       token->kind = CR_JSON_INT;
       token->integer = (int64_t)(minus ? 0 - size : size);
@@ -174,7 +187,8 @@ static bool read_value(cr_json_reader *r, cr_json_token *token, cr_error *err) {
   r->state = AFTER;
   switch (c) {
   case '[': case '{':
-    if (r->depth == CR_JSON_DEPTH) return cr_json_fail(r, r->at, err, "more than %d levels deep", CR_JSON_DEPTH);
+    if (r->depth == CR_JSON_DEPTH)
+      return cr_json_fail(r, r->at, err, "more than %d levels deep", CR_JSON_DEPTH);
     r->in_object[r->depth++] = c == '{';
     r->state = c == '{' ? FIRST_KEY : FIRST_VALUE;
     token->kind = c == '{' ? CR_JSON_OBJECT : CR_JSON_ARRAY;
@@ -183,15 +197,14 @@ static bool read_value(cr_json_reader *r, cr_json_token *token, cr_error *err) {
   case '"':
     token->kind = CR_JSON_STRING;
     return read_string(r, token, err);
-  case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-    return read_number(r, token, err);
   default:
-    return read_word(r, token, err);
+    return c == '-' || (c >= '0' && c <= '9') ? read_number(r, token, err)
+                                              : read_word(r, token, err);
   }
 }
 
 static void skip_blanks(cr_json_reader *r) {
-  while (r->at < r->n && (r->text[r->at] == ' ' || r->text[r->at] == '\n' || r->text[r->at] == '\t' || r->text[r->at] == '\r'))
+  while (r->at < r->n && r->text[r->at] != '\0' && strchr(" \n\t\r", r->text[r->at]) != NULL)
     r->at++;
 }
 
@@ -208,7 +221,8 @@ bool cr_json_next(cr_json_reader *r, cr_json_token *token, cr_error *err) {
     skip_blanks(r);
   }
   *token = (cr_json_token){ .kind = CR_JSON_END, .at = r->at };
-  if (r->state == AFTER && r->depth == 0) return r->at == r->n || expected(r, "the end of the text", err);
+  if (r->state == AFTER && r->depth == 0)
+    return r->at == r->n || expected(r, "the end of the text", err);
 
   bool may_close = r->state == AFTER || r->state == FIRST_KEY || r->state == FIRST_VALUE;
   if (may_close && r->at < r->n && r->text[r->at] == (object ? '}' : ']')) {
@@ -264,7 +278,8 @@ size_t cr_json_unescape(const char *string, size_t n, char *out) {
       *end++ = named != NULL ? to[named - from] : string[at + 1];
     } else {
       uint32_t c = (uint32_t)hex4(string + at + 2, 4);
-      if (step == 12) c = 0x10000 + ((c - 0xd800) << 10) + ((uint32_t)hex4(string + at + 8, 4) - 0xdc00);
+      if (step == 12)
+        c = 0x10000 + ((c - 0xd800) << 10) + ((uint32_t)hex4(string + at + 8, 4) - 0xdc00);
       end = add_character(end, c);
     }
   }
@@ -281,7 +296,8 @@ bool cr_json_add_number(cr_buffer *b, double value) {
     if (comma != NULL) *comma = '.';
     if (to_double(text) == value) break;
   }
-  return cr_buffer_add_text(b, text) && (strpbrk(text, ".e") != NULL || cr_buffer_add_text(b, ".0"));
+  return cr_buffer_add_text(b, text) &&
+         (strpbrk(text, ".e") != NULL || cr_buffer_add_text(b, ".0"));
 }
 
 bool cr_json_add_integer(cr_buffer *b, int64_t value) {
@@ -293,7 +309,8 @@ bool cr_json_add_integer(cr_buffer *b, int64_t value) {
 bool cr_json_add_string(cr_buffer *b, const char *string, size_t n, cr_error *err) {
   static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
   size_t good = cr_utf8_valid(string, n);
-  if (good < n) return cr_fail(err, CR_EVALUE, "a string that is not UTF-8 (its byte %zu)", good + 1);
+  if (good < n)
+    return cr_fail(err, CR_EVALUE, "a string that is not UTF-8 (its byte %zu)", good + 1);
   cr_buffer_add_byte(b, '"');
   for (size_t at = 0, run; at < n; at += run + 1) {
     for (run = 0; at + run < n; run++) {

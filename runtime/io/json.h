@@ -1,7 +1,8 @@
 /* json.h - JSON (RFC 8259), read token by token and written piece by piece
  *
- * The reader owns nothing and allocates nothing: it walks over the caller's bytes, which need no NUL at the end. It is strict:
- * no comments, no trailing commas, no NaN, UTF-8 only, at most CR_JSON_DEPTH levels. Errors name line and column. */
+ * The reader owns nothing and allocates nothing: it walks over the caller's bytes, which need no
+ * NUL at the end. It is strict: no comments, no trailing commas, no NaN, UTF-8 only, at most
+ * CR_JSON_DEPTH levels. Errors name line and column. */
 #ifndef CR_IO_JSON_H
 #define CR_IO_JSON_H
 
@@ -47,14 +48,16 @@ size_t cr_json_unescape(const char *string, size_t n, char *out);
 bool cr_json_fail(const cr_json_reader *r, size_t at, cr_error *err, const char *format, ...)
   __attribute__((format(printf, 4, 5)));
 
-/* Writing. A number is the shortest decimal that reads back as the same double and always has a point or an exponent.
- * JSON has no NaN or infinity: they become the strings "NaN", "Infinity" and "-Infinity", which pandas' read_json and
- * Python's float() turn back into numbers. A string must be UTF-8. */
+/* Writing. A number is the shortest decimal that reads back as the same double and always has a
+ * point or an exponent. JSON has no NaN or infinity: they become the strings "NaN", "Infinity" and
+ * "-Infinity", which pandas' read_json and Python's float() turn back into numbers. A string must
+ * be UTF-8. */
 bool cr_json_add_number(cr_buffer *b, double value);
 bool cr_json_add_integer(cr_buffer *b, int64_t value);
 bool cr_json_add_string(cr_buffer *b, const char *string, size_t n, cr_error *err);
 
-/* The length of the longest valid UTF-8 prefix: n when all of it is (no overlong forms, no surrogates). */
+/* The length of the longest valid UTF-8 prefix: n when all of it is (no overlong forms, no
+ * surrogates). */
 size_t cr_utf8_valid(const char *text, size_t n);
 
 #endif
