@@ -1,0 +1,611 @@
+--- run.lua - one experiment: its folder, its log, its checkpoints, and going on where it stopped
+--
+--     local run = crun.start(cfg, { name = "faces" })            -- runs/faces-20261123-191500-7f3a9c
+--     run:checkpoint { net = net, opt = opt }                    -- after a resume this also loads them
+--     for epoch in run:epochs(cfg.epochs) do
+--       for x, y in run:steps(sampler) do
+--         ...
+--         run:log { ["train/loss"] = loss, ["train/active"] = criterion.stats.active }
+--       end
+--       run:log({ ["map@r"] = score }, "val/")
+--       run:save_best(score)
+--     end
+--     run:restore "best"
+--     run:summary { ["test/map@r"] = 0.91 }
+--     run:finish()
+--
+-- The loop stays the script's own; `run` only watches it. A checkpoint `last` is written at the end of each epoch. On the
+-- first Ctrl-C (SIGTERM, SIGUSR1) the step in progress is finished, `last` is written with the number of steps done, and the
+-- process ends with exit code 75; a resumed run skips exactly these steps. The result is bit-identical to a run that was
+-- never stopped, provided that what the loop changes is registered by run:checkpoint and that batches are a function of
+-- seed, epoch and step. Files: run.json, config.json, metrics.jsonl, summary.json, source/, checkpoints/, pictures/, events.
+--
+-- @classmod crun.run
+local crun = require "crun"
+local checkpoint = require "crun.checkpoint"
+local cio = require "crun.io"
+local config = require "crun.config"
+local options = require "crun.options"
+local progress = require "crun.progress"
+local provenance = require "crun.provenance"
+local runs = require "crun.runs"
+
+local M = {}
+local Run = { __name = "crun.run" }
+Run.__index = Run
+
+local EXIT_CONFIG <const>, EXIT_DIVERGED <const>, EXIT_DISK <const>, EXIT_STOPPED <const> = 3, 5, 74, 75
+
+local function iso(time) return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(time)) end
+
+-- Talk goes to standard error; `--progress none` silences it.
+local function say(run, text)
+  if run.bar then return run.bar:say(text) end
+  if not (crun.options and crun.options.progress == "none") then io.stderr:write(text, "\n") end
+end
+
+-- ---- the folder -------------------------------------------------------------------------------------------------
+
+local function random_hex()
+  local file = io.open("/dev/urandom", "rb")
+  local bytes = file and file:read(3)
+  if file then file:close() end
+  if not bytes then return ("%06x"):format(math.random(0, 0xffffff)) end
+  return ("%02x%02x%02x"):format(bytes:byte(1, 3))
+end
+
+local function new_folder(name)
+  local out = runs.out()
+  local path
+  repeat
+    path = ("%s/%s-%s-%s"):format(out, name, os.date("%Y%m%d-%H%M%S"), random_hex())
+  until not cio.exists(path)
+  cio.mkdir(path)
+  return path
+end
+
+local function clean_name(name)
+  name = name:gsub("%.lua$", ""):gsub("[^%w_.+-]", "-"):gsub("^[.-]+", "")
+  return name == "" and "run" or name
+end
+
+function Run:where(place)
+  place = place or self.place
+  if place.step_in_epoch > 0 then
+    return ("epoch %d, step %d (%d in all)"):format(place.epoch + 1, place.step_in_epoch, place.step)
+  end
+  return ("the end of epoch %d (%d steps)"):format(place.epoch, place.step)
+end
+
+function Run:last_words()
+  local saved = self.saved and self:where(self.saved)
+  return saved and ("the last healthy checkpoint is %s/checkpoints/last.safetensors, of %s"):format(self.path, saved)
+    or "there is no checkpoint yet"
+end
+
+-- Everything that writes goes through here, so that a full disk is one message wherever it strikes.
+function Run:writing(what, f, ...)
+  local ok, result = pcall(f, ...)
+  if ok then return result end
+  self:disk_failed(what, result)
+end
+
+function Run:disk_failed(what, message)
+  message = tostring(message):gsub("^%S+:%d+: ", "")
+  if self.bar then self.bar:clear() end
+  self:mark("failed", EXIT_DISK, message)
+  crun.fail("run", ("%s was not written: %s; nothing saved before is damaged: %s; make room, then: crun resume %s")
+    :format(what, message, self:last_words(), self.path), EXIT_DISK)
+end
+
+function Run:write_record()
+  cio.write_file(self.path .. "/run.json", cio.json_encode(self.record) .. "\n")
+end
+
+-- Sets the state and tries to write it down: a disk that is full must not hide the first error.
+function Run:mark(state, code, reason)
+  local r, now = self.record, cio.time()
+  r.state, r.exit_code, r.reason = state, code, reason
+  r.ended, r.end_time = now, iso(now)
+  r.sessions[#r.sessions].ended, r.sessions[#r.sessions].exit_code = now, code
+  r.step, r.epoch = self.place.step, self.place.epoch
+  return pcall(self.write_record, self)
+end
+
+-- ---- beginning and resuming -------------------------------------------------------------------------------------
+
+-- The settings in which two runs differ: "lr = 0.1 there, 0.2 here".
+local function difference(there, entries)
+  for _, e in ipairs(entries) do
+    local value = there
+    for name in e.path:gmatch("[^.]+") do
+      if type(value) == "table" then value = value[name] else value = nil end
+    end
+    if value == nil then return ("%s is not among its settings"):format(e.path) end
+    if config.value_text(value) ~= config.value_text(e.value) then
+      return ("%s = %s there, %s here"):format(e.path, config.value_text(value), config.value_text(e.value))
+    end
+  end
+end
+
+local function script_name() return (crun.script or "crun"):match("[^/]*$") end
+
+-- The run that --resume means: the one named, or the newest unfinished one of this script with these settings.
+local function run_to_resume(wish, entries)
+  if type(wish) == "string" and wish ~= "" then
+    local run, why = runs.find(wish)
+    if not run then crun.fail("--resume", why, 2) end
+    local differs = difference(runs.config(run).settings, entries)
+    if differs then
+      crun.fail("--resume", ("%s was run with other settings: %s"):format(run.id, differs), EXIT_CONFIG)
+    end
+    return run
+  end
+  for _, run in ipairs(runs.list()) do
+    local r = run.record
+    if run.state ~= "done" and run.state ~= "running" and r.exit_code ~= EXIT_DIVERGED and
+       (r.script or ""):match("[^/]*$") == script_name() and
+       not difference(runs.config(run).settings, entries) then
+      return run
+    end
+  end
+end
+
+local function session()
+  local now = cio.time()
+  return { started = now, host = cio.hostname(), pid = cio.getpid(), threads = crun.threads() }
+end
+
+function Run:resume(found)
+  local record = found.record
+  if found.state == "running" then
+    crun.fail("--resume", ("%s is being run by process %d on %s"):format(found.id, record.pid or 0,
+      record.host or "?"), 2)
+  end
+  if record.precision ~= crun.precision then
+    crun.fail("--resume", ("%s computes in %s, this process in %s; %s"):format(found.id, record.precision,
+      crun.precision, record.precision == "float64" and "add --double" or "leave out --double"), 2)
+  end
+  self.path, self.record, self.resumed = found.path, record, true
+  self.found = checkpoint.find(self.path .. "/checkpoints", "last")
+  if self.found then
+    local c = self.found.counters
+    self.place, self.best, self.seconds, self.saves = c.place, c.best, c.seconds, c.saves
+    self.values, self.saved = c.values or {}, { epoch = c.place.epoch, step = c.place.step,
+      step_in_epoch = c.place.step_in_epoch }
+  end
+  -- what was logged after the checkpoint will be logged again
+  local metrics = self.path .. "/metrics.jsonl"
+  local bytes = self.found and self.found.counters.metrics_bytes or 0
+  if cio.exists(metrics) then cio.truncate(metrics, bytes) end
+  self.metrics_bytes = bytes
+  if record.crun ~= crun.version then
+    say(self, ("note: %s was begun with crun %s, this is %s: equal bits are not promised"):format(found.id,
+      record.crun, crun.version))
+  end
+  local s = record.sessions
+  s[#s + 1] = session()
+  record.state, record.pid, record.host, record.threads = "running", cio.getpid(), cio.hostname(), crun.threads()
+  record.ended, record.end_time, record.exit_code, record.reason = nil, nil, nil, nil
+  self:write_record()
+  say(self, ("%s goes on after %s"):format(self.path, self.found and self:where() or "nothing: it has no checkpoint"))
+end
+
+function Run:begin(name, entries, cfg)
+  self.path = new_folder(name)
+  local now = cio.time()
+  local record = provenance.describe()
+  record.state, record.started, record.start_time, record.sessions = "running", now, iso(now), { session() }
+  record.name, record.tag = name, crun.options and crun.options.tag
+  for _, e in ipairs(entries) do
+    if e.path == "seed" then record.seed = e.value end
+  end
+  self.record = record
+  cio.write_file(self.path .. "/config.json",
+    cio.json_encode(cfg and config.record(cfg) or { settings = { _ = 0 }, origin = { _ = "" } }) .. "\n")
+  self:write_record()
+  say(self, "run folder: " .. self.path)
+end
+
+--- crun.start(cfg, { name = }): a run folder, a new one or, with --resume, one to go on with. cfg is what crun.config
+-- returned; it may be left out. name: how the folder's name begins (the script's name).
+function M.start(cfg, opts)
+  if cfg ~= nil and not config.is_config(cfg) then
+    crun.fail("start", "expected what crun.config returned, got " .. options.say(cfg))
+  end
+  local o = options.check("start", opts, { name = "string?" })
+  local main = crun.options or {}
+  local self = setmetatable({
+    place = { epoch = 0, loop = 0, step_in_epoch = 0, step_in_loop = 0, step = 0, over = false },
+    objects = {}, values = {}, own_values = {}, copied = {}, saves = 0, seconds = 0, metrics_bytes = 0,
+    clock = cio.monotonic(),
+  }, Run)
+  local entries = cfg and config.entries(cfg) or {}
+  local found = main.resume and run_to_resume(main.resume, entries)
+  if main.resume and not found then
+    say(self, "no unfinished run of this script with these settings: a new one begins")
+  end
+  if found then
+    self:resume(found)
+  else
+    self:writing("the run folder", self.begin, self, clean_name(main.name or o.name or script_name()), entries, cfg)
+  end
+  if not (found and crun.script and crun.script:find("/source/", 1, true)) then self:copy_sources() end
+  self.summary_values = runs.summary { path = self.path }
+  self.events = self:writing("the event file", cio.events, self.path)
+  crun.catch_signals(true)
+  return self
+end
+
+function Run:copy_sources()
+  self:writing("the copy of the script", provenance.copy_sources, self.path .. "/source", self.copied)
+end
+
+-- A run that is collected while it says "running" was left by an error that no loop of ours saw.
+function Run:__gc()
+  if self.record and self.record.state == "running" then
+    self:mark("failed", 1, "the script ended without run:finish()")
+  end
+end
+
+-- ---- checkpoints ------------------------------------------------------------------------------------------------
+
+--- Registers what a checkpoint keeps, by name: objects with state() and load(state), or tensors. In a resumed run they are
+-- loaded here, so call it when all of them are built and before anything is computed with them.
+function Run:checkpoint(objects)
+  if type(objects) ~= "table" or options.kind(objects) ~= "table" then
+    crun.fail("run:checkpoint", "expected a table like { net = net, opt = opt }, got " .. options.say(objects))
+  end
+  for _, name in ipairs(options.sorted_keys(objects)) do
+    local object = objects[name]
+    local kind = options.kind(object)
+    local fits = object ~= nil and (kind == "tensor" or
+      (type(object) == "table" or type(object) == "userdata") and object.state ~= nil and object.load ~= nil)
+    if not fits then
+      crun.fail("run:checkpoint", ("%s must be a tensor or have the methods state() and load(state), got %s")
+        :format(name, options.say(object)))
+    end
+    if self.objects[name] then crun.fail("run:checkpoint", name .. " is registered already") end
+    self.objects[name] = object
+  end
+  if self.found then
+    local ok, message = pcall(checkpoint.load, self.found, objects)
+    if not ok then crun.fail("run:checkpoint", tostring(message), EXIT_CONFIG) end
+  end
+  return self
+end
+
+local function save(self, name, opts)
+  self.saves = self.saves + 1
+  local now = cio.monotonic()
+  self.seconds, self.clock = self.seconds + now - self.clock, now
+  local place = self.place
+  local ok, message, kind = checkpoint.save(self.path .. "/checkpoints", name, self.objects, {
+    place = place, best = self.best, saves = self.saves, seconds = self.seconds, values = self.values,
+    metrics_bytes = self.metrics_bytes,
+  }, opts)
+  if kind == "unhealthy" then self:diverged(message .. " holds a value that is not finite") end
+  if not ok then self:disk_failed("the checkpoint", message) end
+  if name == "last" then
+    self.saved = { epoch = place.epoch, step = place.step, step_in_epoch = place.step_in_epoch }
+  end
+end
+
+--- Writes the checkpoint `last` now. It is written at the end of every epoch anyway.
+function Run:save()
+  save(self, "last", { previous = true })
+  self:copy_sources()
+end
+
+--- Writes the checkpoint `best` when value is better than any before; mode "max" (default) or "min". Returns whether it was.
+function Run:save_best(value, mode)
+  value = self:number("run:save_best", "the value", value)
+  mode = options.check_value("run:save_best", "mode", mode, { "string", "max", choices = { "max", "min" } })
+  local best = self.best and self.best.value
+  if value ~= value or best and (mode == "max" and value <= best or mode == "min" and value >= best) then
+    return false
+  end
+  self.best = { value = value, epoch = self.place.epoch + (self.in_epoch and 1 or 0), step = self.place.step }
+  save(self, "best")
+  return true
+end
+
+--- True when save_best has found nothing better for `patience` epochs: `if run:early_stop(5) then break end`.
+function Run:early_stop(patience)
+  options.check_value("run:early_stop", "patience", patience, "count")
+  if not self.best then return false end
+  return self.place.epoch + (self.in_epoch and 1 or 0) - self.best.epoch >= patience
+end
+
+--- Loads the checkpoint `name` ("best" or "last") into the registered objects. Returns { epoch =, step =, value = } of it.
+function Run:restore(name)
+  self:poll()
+  local found, why = checkpoint.find(self.path .. "/checkpoints", name)
+  if not found then crun.fail("run:restore", why) end
+  local ok, message = pcall(checkpoint.load, found, self.objects)
+  if not ok then crun.fail("run:restore", tostring(message)) end
+  local c = found.counters
+  return { epoch = c.best and c.best.epoch or c.place.epoch, step = c.place.step, value = c.best and c.best.value }
+end
+
+-- ---- stopping ---------------------------------------------------------------------------------------------------
+
+-- Called where everything is in order to be saved: between steps, between epochs, outside of the loop.
+function Run:poll(between_steps)
+  local signal = crun.interrupted()
+  if not signal or self.ended then return end
+  if self.in_epoch and not between_steps then
+    if not self.noticed then
+      say(self, signal .. ": the run stops at the end of this step; once more stops it at once")
+      self.noticed = true
+    end
+    return
+  end
+  self.ended = true
+  save(self, "last", { previous = true })
+  self:mark("stopped", EXIT_STOPPED, signal)
+  if self.bar then self.bar:clear() end
+  io.stderr:write(("stopped by %s after %s; go on with: crun resume %s\n"):format(signal, self:where(), self.path))
+  crun.exit(EXIT_STOPPED)
+end
+
+function Run:diverged(what)
+  local p = self.place
+  local text = ("%s at step %d (epoch %d, step %d of it); %s"):format(what, p.step + (self.in_step and 1 or 0),
+    p.epoch + 1, p.step_in_epoch + (self.in_step and 1 or 0), self:last_words())
+  if self.bar then self.bar:clear() end
+  self.ended = true
+  self:mark("failed", EXIT_DIVERGED, text)
+  crun.fail("run", text, EXIT_DIVERGED)
+end
+
+--- Stops the run when a loss (a number or a tensor of one) is NaN or infinite: exit code 5, with the step and the last healthy
+-- checkpoint named. Returns the loss as a number. run:log does this to every value whose name has "loss" in it; calling it
+-- before loss:backward() keeps the weights healthy too.
+function Run:check_loss(loss, name)
+  local value = self:number("run:check_loss", "the loss", loss)
+  if value - value ~= 0 then
+    self:diverged(("%s is %s"):format(name or "the loss", value ~= value and "NaN" or
+      value > 0 and "infinite" or "minus infinite"))
+  end
+  return value
+end
+
+-- ---- the loops --------------------------------------------------------------------------------------------------
+
+local function end_epoch(self, over)
+  local place = self.place
+  place.epoch, place.loop, place.step_in_epoch, place.step_in_loop = place.epoch + 1, 0, 0, 0
+  place.over = over
+  self.in_epoch, self.loop, self.in_step = false, 0, false
+  self:save()
+  if self.bar then self.bar:close_epoch() end
+end
+
+--- `for epoch in run:epochs(n) do`: 1 to n, in a resumed run from where it stopped. Leaving by break ends the training for
+-- good (a resume does not take it up again); leaving by an error marks the run as failed.
+function Run:epochs(n)
+  options.check_value("run:epochs", "the number of epochs", n, { "integer", least = 0 })
+  if self.in_epochs then crun.fail("run:epochs", "one loop over epochs inside another") end
+  local place = self.place
+  self.in_epochs, self.in_epoch, self.loop = true, false, 0
+  self.bar = progress.new(n, place.epoch + (place.step_in_epoch > 0 and 0.5 or 0))
+
+  local function advance()
+    if self.in_epoch then end_epoch(self, false) end
+    self:poll(true)
+    if place.over or place.epoch >= n then return nil end
+    self.in_epoch, self.loop, self.skip = true, 0, place.step_in_epoch > 0
+    self.bar:open_epoch(place.epoch + 1)
+    return place.epoch + 1
+  end
+
+  local closer = setmetatable({}, { __close = function(_, err)
+    self.in_epochs = false
+    if self.ended or self.record.state ~= "running" then return end
+    if err ~= nil then
+      self.bar:clear()
+      self:mark("failed", 1, tostring(err))
+    elseif self.in_epoch then
+      end_epoch(self, true)
+    end
+    self.bar:clear()
+    self.in_epoch = false
+  end })
+  return advance, nil, nil, closer
+end
+
+local function batch_size(value)
+  if options.kind(value) == "tensor" and value:ndim() > 0 then return value:size(1) end
+  return 0
+end
+
+-- Iterator, state, control, closing value and number of steps of what run:steps was given; `skip` steps are left out.
+local function open_source(self, source, state, control, closing, skip)
+  if math.type(source) == "integer" then
+    local i = skip
+    return function() i = i + 1; if i <= source then return i end end, nil, nil, nil, source
+  end
+  local kind = type(source)
+  if (kind == "table" or kind == "userdata") and source.epoch ~= nil then
+    local total = source.steps
+    if type(total) == "function" then total = source:steps() end
+    local f, s, c, close = source:epoch(self.place.epoch + 1, skip + 1)
+    return f, s, c, close, total
+  end
+  if not options.check_value("run:steps", "the source of batches", source, "callable") then return end
+  -- any other iterator is asked for the batches that are done, and they are dropped
+  for _ = 1, skip do
+    control = source(state, control)
+    if control == nil then break end
+  end
+  return source, state, control, closing, nil
+end
+
+--- `for x, y in run:steps(source) do`: the batches of one epoch, counted, timed and shown; in a resumed run those that are
+-- done are left out. source: a sampler with epoch(number, first_step); or any iterator of batches that gives the same
+-- batches for the same epoch again (`run:steps(pairs_of(data))`); or a number of steps.
+function Run:steps(source, state, control, closing)
+  local place = self.place
+  if not self.in_epoch then crun.fail("run:steps", "goes inside `for epoch in run:epochs(n) do`") end
+  if self.in_loop then crun.fail("run:steps", "one loop over steps inside another") end
+  self.loop = self.loop + 1
+  if self.loop <= place.loop then return function() end end      -- a loop that was done before the stop
+  local skip = place.step_in_loop
+  local f, s, c, close, total = open_source(self, source, state, control, closing, skip)
+  local bar, began, images = self.bar, nil, 0
+  if self.loop == 1 and bar then bar.steps = total end
+  self.in_loop = true
+
+  local function leave()
+    self.in_loop, self.in_step = false, false
+    place.loop, place.step_in_loop = self.loop, 0
+  end
+
+  -- counts the step that has just ended and passes on the next batch
+  local function pass(first, ...)
+    if first == nil then leave() else
+      c, images = first, batch_size(first)
+      self.in_step = true
+    end
+    return first, ...
+  end
+
+  local function advance()
+    local now = cio.monotonic()
+    if self.in_step then
+      self.in_step = false
+      place.step, place.step_in_epoch = place.step + 1, place.step_in_epoch + 1
+      place.step_in_loop = place.step_in_loop + 1
+      if bar then bar:advance(place.step_in_epoch, images, now - began) end
+      self:poll(true)
+    end
+    began = now
+    return pass(f(s, c))
+  end
+
+  local closer = setmetatable({}, { __close = function(_, err)
+    if self.in_loop and err == nil then
+      -- left by break: the step it was left in counts
+      if self.in_step then place.step, place.step_in_epoch = place.step + 1, place.step_in_epoch + 1 end
+      leave()
+    end
+    self.in_loop = false
+    local meta = close ~= nil and getmetatable(close)
+    if meta and meta.__close then meta.__close(close, err) end
+  end })
+  return advance, nil, nil, closer
+end
+
+-- ---- the log ----------------------------------------------------------------------------------------------------
+
+--- A number from a number or a tensor of one element.
+function Run:number(where, what, value)
+  if type(value) == "number" then return value end
+  if options.kind(value) == "tensor" then
+    if value:numel() == 1 then return value:item() end
+    crun.fail(where, ("%s must be one number, got a tensor of %d"):format(what, value:numel()))
+  end
+  crun.fail(where, ("%s must be a number or a tensor of one, got %s"):format(what, options.say(value)))
+end
+
+--- The step that is being done, counted over all epochs from 1; after the last step of an epoch, that step.
+function Run:step() return self.place.step + (self.in_step and 1 or 0) end
+
+--- Writes numbers (or tensors of one) by name to metrics.jsonl and the event file, at the present step. prefix is put before
+-- each name. NaN or Inf in a value whose name has "loss" in it stops the run.
+function Run:log(values, prefix)
+  if type(values) ~= "table" or options.kind(values) ~= "table" then
+    crun.fail("run:log", "expected a table like { ['train/loss'] = loss }, got " .. options.say(values))
+  end
+  local numbers = {}
+  for key, value in pairs(values) do
+    if type(key) ~= "string" then crun.fail("run:log", "names are texts, got " .. options.say(key)) end
+    local name = (prefix or "") .. key
+    numbers[name] = self:number("run:log", name, value)
+    if name:find("loss", 1, true) then self:check_loss(numbers[name], name) end
+  end
+  if not self.in_epoch and not self.in_epochs and not self.bar then self.place.step = self.place.step + 1 end
+
+  local names, step = options.sorted_keys(numbers), self:step()
+  local line = { ('{"step":%d,"epoch":%d,"time":%.3f'):format(step, self.place.epoch + (self.in_epoch and 1 or 0),
+    cio.time()) }
+  for _, name in ipairs(names) do
+    line[#line + 1] = cio.json_encode(name) .. ":" .. cio.json_encode(numbers[name])
+    self.values[name] = numbers[name]
+  end
+  local text = table.concat(line, ",") .. "}\n"
+  self:writing("metrics.jsonl", cio.append_file, self.path .. "/metrics.jsonl", text)
+  self.metrics_bytes = self.metrics_bytes + #text
+  for _, name in ipairs(names) do
+    self:writing("the event file", self.events.scalar, self.events, name, numbers[name], step)
+  end
+  if self.bar and self.in_epoch then self.bar:note(numbers) end
+  self:poll()
+  return self
+end
+
+-- ---- results ----------------------------------------------------------------------------------------------------
+
+-- What summary.json holds: the last value of all that was logged, the best, and the script's own results, which win.
+function Run:write_summary()
+  local all = { epochs = self.place.epoch, steps = self.place.step,
+    seconds = math.floor((self.seconds + cio.monotonic() - self.clock) * 1000 + 0.5) / 1000 }
+  for name, value in pairs(self.values) do all[name] = value end
+  if self.best then all["best/value"], all["best/epoch"] = self.best.value, self.best.epoch end
+  for name, value in pairs(self.summary_values) do all[name] = value end
+  for name, value in pairs(self.own_values) do all[name] = value end
+  self:writing("summary.json", cio.write_file, self.path .. "/summary.json", cio.json_encode(all) .. "\n")
+end
+
+--- Adds results (numbers, tensors of one, texts) by name to summary.json, e.g. { ["test/map@r"] = 0.91 }.
+function Run:summary(values)
+  if type(values) ~= "table" then crun.fail("run:summary", "expected a table, got " .. options.say(values)) end
+  for name, value in pairs(values) do
+    if type(name) ~= "string" then crun.fail("run:summary", "names are texts, got " .. options.say(name)) end
+    if type(value) ~= "string" and type(value) ~= "boolean" then
+      value = self:number("run:summary", name, value)
+    end
+    self.own_values[name] = value
+  end
+  self:write_summary()
+  self:poll()
+  return self
+end
+
+--- The path pictures/NAME.png in the run folder, to write a picture to. With a second argument the picture is put there: a
+-- uint8 tensor, or the path of a PNG to copy; it shows in TensorBoard too.
+function Run:picture(name, picture)
+  options.check_value("run:picture", "the name", name, "string")
+  local path = ("%s/pictures/%s.png"):format(self.path, (name:gsub("%.png$", "")))
+  self:writing("the picture " .. path, cio.mkdir, provenance.folder_of(path))
+  if picture ~= nil then
+    if options.kind(picture) == "tensor" then
+      self:writing(path, cio.write_png, path, picture)
+    else
+      options.check_value("run:picture", "the picture", picture, { "string", words = "a uint8 tensor or the path of a PNG" })
+      if picture ~= path then self:writing(path, cio.write_file, path, cio.read_file(picture)) end
+      picture = cio.read_image(path)
+    end
+    self:writing("the event file", self.events.image, self.events, name, picture, self:step())
+  end
+  self:poll()
+  return path
+end
+
+--- The last line of a script: the run is done.
+function Run:finish()
+  self:poll()
+  if self.bar then self.bar:clear() end
+  self:write_summary()
+  self:copy_sources()
+  self.ended = true
+  self.record.state = "done"
+  local ok, message = self:mark("done", 0)
+  if not ok then self:disk_failed("run.json", message) end
+  if self.events.close then self.events:close() end
+  crun.catch_signals(false)
+  return self
+end
+
+return M
