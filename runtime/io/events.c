@@ -164,15 +164,16 @@ bool cr_events_histogram(const cr_events *w, const char *tag, const cr_tensor *v
   }
   if (count == 0) least = most = 0;
   double width = (most - least) / BINS;
-  for (int64_t i = 0; i < n && width > 0; i++) {
+  bool spread = width > 0 && isfinite(width);
+  for (int64_t i = 0; i < n && spread; i++) {
     double x = cr_tensor_get(values, i);
     if (!isfinite(x)) continue;
     int at = (int)((x - least) / width);
     bin[at < BINS ? at : BINS - 1]++;
   }
-  if (!(width > 0)) bin[0] = count;     /* all values the same: one bin */
+  if (!spread) bin[0] = count;     /* all values the same: one bin */
 
-  int bins = width > 0 ? BINS : 1;
+  int bins = spread ? BINS : 1;
   message v = { 0 }, histogram = { 0 }, limits = { 0 }, counts = { 0 };
   const double head[] = { least, most, count, sum, squares };
   for (unsigned i = 0; i < 5; i++) add_double(&histogram, i + 1, head[i]);
