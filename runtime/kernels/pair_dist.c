@@ -1,0 +1,259 @@
+/* pair_dist.c - see pair_dist.h
+ *
+ * With c_ij the coefficient of a pair, a Euclidean loss has the gradient sum_j c_ij (x_i - y_j) for x_i and minus that for
+ * y_j: (sum_j c_ij) x_i - (C Y)_i. The sums are gathered in sx, sy and the products in gx, gy, tile by tile. */
+#include "kernels/pair_dist.h"
+
+#include <string.h>
+#include <tgmath.h>
+
+#include "base/pool.h"
+#include "kernels/gemm.h"
+
+CR_VECTOR double cr_pairs_sum(int64_t n, const real *v) {
+  double lane[16] = { 0 }, sum = 0;
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int k = 0; k < 16; k++) lane[k] += (double)v[i + k];
+  for (; i < n; i++) sum += (double)v[i];
+  for (int k = 0; k < 16; k++) sum += lane[k];
+  return sum;
+}
+
+void cr_pairs_mean(int64_t n, int64_t width, const real *x, real *mean) {
+  for (int64_t k = 0; k < width; k += 64) {
+    int64_t some = width - k < 64 ? width - k : 64;
+    double sum[64] = { 0 };
+    for (int64_t i = 0; i < n; i++)
+      for (int64_t l = 0; l < some; l++) sum[l] += (double)x[i * width + k + l];
+    for (int64_t l = 0; l < some; l++) mean[k + l] = n > 0 ? (real)(sum[l] / (double)n) : 0;
+  }
+}
+
+CR_VECTOR real cr_pairs_centre(int64_t width, const real *row, const real *mean, real *out) {
+  double sum = 0;
+  for (int64_t k = 0; k < width; k++) {
+    real v = mean != NULL ? row[k] - mean[k] : row[k];
+    out[k] = v;
+    sum += (double)v * (double)v;
+  }
+  return (real)sum;
+}
+
+/* ---- distances ---------------------------------------------------------------------------------------- */
+
+static bool from_products(const cr_pairs *p) {
+  return p->metric == CR_EUCLIDEAN || p->metric == CR_COSINE || p->metric == CR_DOT;
+}
+
+void cr_pairs_products(const cr_pairs *p, int64_t first, int64_t count, real *d) {
+  if (from_products(p))
+    cr_gemm(false, true, count, p->columns, p->width, p->x + first * p->width, p->width, p->y, p->width,
+            false, d, p->columns);
+}
+
+CR_VECTOR static real difference2(int64_t width, const real *restrict a, const real *restrict b) {
+  real lane[16] = { 0 }, sum = 0;
+  int64_t k = 0;
+  for (; k + 16 <= width; k += 16)
+    for (int l = 0; l < 16; l++) lane[l] += (a[k + l] - b[k + l]) * (a[k + l] - b[k + l]);
+  for (; k < width; k++) sum += (a[k] - b[k]) * (a[k] - b[k]);
+  for (int l = 0; l < 16; l++) sum += lane[l];
+  return sum;
+}
+
+/* d = |x|^2 + |y|^2 - 2 <x, y>, not below 0 (and still nan where it is); returns how many are close */
+CR_VECTOR static int squares(int64_t n, real xx, const real *restrict yy, real *restrict d) {
+  int close = 0;
+  for (int64_t j = 0; j < n; j++) {
+    real scale = xx + yy[j], t = scale - 2 * d[j];
+    close += t < CR_PAIRS_CLOSE * scale;
+    d[j] = t < 0 ? 0 : t;
+  }
+  return close;
+}
+
+CR_VECTOR static void roots(int64_t n, real *d) {
+  for (int64_t j = 0; j < n; j++) d[j] = sqrt(d[j]);
+}
+
+CR_VECTOR static void one_minus(int64_t n, real one, real *d) {
+  for (int64_t j = 0; j < n; j++) d[j] = one - d[j];
+}
+
+CR_VECTOR static real manhattan(int64_t width, const real *restrict a, const real *restrict b) {
+  double sum = 0;
+  for (int64_t k = 0; k < width; k++) sum += fabs((double)a[k] - (double)b[k]);
+  return (real)sum;
+}
+
+static real minkowski(int64_t width, double p, const real *a, const real *b) {
+  double sum = 0, most = 0;
+  for (int64_t k = 0; k < width; k++) most = fmax(most, fabs((double)a[k] - (double)b[k]));
+  if (isinf(p) || !(most > 0)) return (real)(most > 0 ? most : manhattan(width, a, b));   /* nan stays nan */
+  for (int64_t k = 0; k < width; k++) sum += pow(fabs((double)a[k] - (double)b[k]) / most, p);
+  return (real)(most * pow(sum, 1 / p));
+}
+
+static bool is_close(const cr_pairs *p, int64_t i, int64_t j, real d) {
+  real square = p->squared ? d : d * d;
+  return square < CR_PAIRS_CLOSE * (p->xx[i] + p->yy[j]);
+}
+
+static bool euclidean_row(const cr_pairs *p, int64_t i, real *d) {
+  const real *x = p->x + i * p->width;
+  int close = squares(p->columns, p->xx[i], p->yy, d);
+  if (p->same) d[i] = 0 * p->xx[i];
+  if (close > 0)
+    for (int64_t j = 0; j < p->columns; j++)
+      if (d[j] < CR_PAIRS_CLOSE * (p->xx[i] + p->yy[j])) d[j] = difference2(p->width, x, p->y + j * p->width);
+  if (!p->squared) roots(p->columns, d);
+  return close > (p->same ? 1 : 0);
+}
+
+bool cr_pairs_row(const cr_pairs *p, int64_t i, real *d) {
+  const real *x = p->x + i * p->width;
+  switch (p->metric) {
+    case CR_EUCLIDEAN:
+      return euclidean_row(p, i, d);
+    case CR_COSINE:
+    case CR_DOT:
+      one_minus(p->columns, p->metric == CR_COSINE ? 1 : 0, d);
+      break;
+    case CR_MANHATTAN:
+      for (int64_t j = 0; j < p->columns; j++) {
+        real v = manhattan(p->width, x, p->y + j * p->width);
+        d[j] = p->squared ? v * v : v;
+      }
+      break;
+    case CR_MINKOWSKI:
+      for (int64_t j = 0; j < p->columns; j++) d[j] = minkowski(p->width, p->p, x, p->y + j * p->width);
+      break;
+  }
+  return false;
+}
+
+/* ---- gradient ----------------------------------------------------------------------------------------- */
+
+CR_VECTOR static void divide(int64_t n, const real *restrict d, real *restrict w) {
+  for (int64_t j = 0; j < n; j++) w[j] = d[j] > 0 ? w[j] / d[j] : 0;
+}
+
+CR_VECTOR static void multiply(int64_t n, real by, real *w) {
+  for (int64_t j = 0; j < n; j++) w[j] *= by;
+}
+
+/* out -= c (x - y) */
+CR_VECTOR static void push(int64_t width, real c, const real *restrict x, const real *restrict y, real *restrict out) {
+  for (int64_t k = 0; k < width; k++) out[k] -= c * (x[k] - y[k]);
+}
+
+/* g += c times the derivative of the distance by x; the same for y with both exchanged */
+static void step_coordinates(const cr_pairs *p, real c, real d, const real *x, const real *y, real *g) {
+  if (p->metric == CR_MANHATTAN) {
+    for (int64_t k = 0; k < p->width; k++) g[k] += c * (real)((x[k] > y[k]) - (x[k] < y[k]));
+    return;
+  }
+  if (!(d > 0)) return;
+  for (int64_t k = 0; k < p->width; k++) {
+    real step = x[k] - y[k], share = fabs(step) / d;
+    real slope = isinf(p->p) ? (share == 1 ? (real)1 : 0) : pow(share, (real)(p->p - 1));
+    if (step != 0) g[k] += c * (step > 0 ? slope : -slope);
+  }
+}
+
+/* Row i: w becomes coefficients; what needs no matrix product is added to the row's own sums. */
+void cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int64_t i, const real *d, real *w, bool close) {
+  int64_t n = p->columns, width = p->width;
+  const real *x = p->x + i * width;
+  real *g = s->gx != NULL ? s->gx + i * width : NULL;
+  if (p->same) w[i] = 0;
+  if (p->metric == CR_COSINE || p->metric == CR_DOT) return;
+  if (p->metric == CR_MANHATTAN || p->metric == CR_MINKOWSKI) {
+    for (int64_t j = 0; j < n; j++) {
+      if (p->squared) w[j] *= 2 * sqrt(d[j]);
+      if (g != NULL && w[j] != 0) step_coordinates(p, w[j], d[j], x, p->y + j * width, g);
+    }
+    return;
+  }
+  if (p->squared) multiply(n, 2, w);
+  else divide(n, d, w);
+  if (g == NULL) return;
+  double sum = cr_pairs_sum(n, w);
+  for (int64_t j = 0; close && j < n; j++) {
+    if (!is_close(p, i, j, d[j]) || w[j] == 0) continue;
+    push(width, w[j], x, p->y + j * width, g);
+    sum -= (double)w[j];
+    if (s->symmetric) w[j] = 0;
+  }
+  s->sx[i] += sum;
+}
+
+typedef struct collect_job {
+  const cr_pairs *p;
+  const cr_pairs_sums *s;
+  int64_t first, count;
+  const real *d;
+  real *w;
+  const bool *close;
+  real *g;
+  double *sum;
+} collect_job;
+
+CR_VECTOR static void add_to(int64_t n, const real *restrict w, double *restrict sum) {
+  for (int64_t j = 0; j < n; j++) sum[j] += (double)w[j];
+}
+
+/* The share of columns begin .. end-1. */
+static void collect_columns(void *context, int64_t begin, int64_t end) {
+  collect_job *t = context;
+  const cr_pairs *p = t->p;
+  int64_t n = p->columns, width = p->width;
+  for (int64_t r = 0; r < t->count; r++) {
+    const real *x = p->x + (t->first + r) * width, *d = t->d + r * n;
+    real *w = t->w + r * n;
+    if (p->metric == CR_MANHATTAN || p->metric == CR_MINKOWSKI) {
+      for (int64_t j = begin; j < end; j++)
+        if (w[j] != 0) step_coordinates(p, w[j], d[j], p->y + j * width, x, t->g + j * width);
+      continue;
+    }
+    for (int64_t j = begin; t->close[r] && j < end; j++) {
+      if (w[j] == 0 || !is_close(p, t->first + r, j, d[j])) continue;
+      if (t->g != NULL) push(width, w[j], p->y + j * width, x, t->g + j * width);
+      w[j] = 0;
+    }
+    if (t->g != NULL && p->metric == CR_EUCLIDEAN) add_to(end - begin, w + begin, t->sum + begin);
+  }
+}
+
+void cr_pairs_collect(const cr_pairs *p, const cr_pairs_sums *s, int64_t first, int64_t count,
+                      const real *d, real *w, const bool *close) {
+  int64_t n = p->columns, width = p->width;
+  const real *x = p->x + first * width;
+  bool products = from_products(p), columns = !s->symmetric && (p->same || s->gy != NULL);
+  collect_job job = { p, s, first, count, d, w, close, p->same ? s->gx : s->gy, p->same ? s->sx : s->sy };
+  if (!columns) job.g = NULL;
+  bool any = false;
+  for (int64_t r = 0; r < count; r++) any |= close[r];
+  if ((columns && (p->metric == CR_EUCLIDEAN || !products)) || (any && !s->symmetric))
+    cr_pool_for(n, count * n < 20000 ? n : 128, collect_columns, &job);
+  if (!products) return;
+  if (s->gx != NULL)
+    cr_gemm(false, false, count, width, n, w, n, p->y, width, true, s->gx + first * width, width);
+  if (columns) cr_gemm(true, false, n, width, count, w, n, x, width, true, job.g, width);
+}
+
+CR_VECTOR static void finish(int64_t width, real sum, const real *restrict x, real *restrict g) {
+  for (int64_t k = 0; k < width; k++) g[k] = sum * x[k] - g[k];
+}
+
+static void finish_side(const cr_pairs *p, int64_t rows, const real *x, const double *sum, real *g) {
+  for (int64_t i = 0; g != NULL && i < rows; i++)
+    finish(p->width, p->metric == CR_EUCLIDEAN ? (real)sum[i] : 0, x + i * p->width, g + i * p->width);
+}
+
+void cr_pairs_gradient(const cr_pairs *p, const cr_pairs_sums *s) {
+  if (!from_products(p)) return;
+  finish_side(p, p->rows, p->x, s->sx, s->gx);
+  if (!p->same) finish_side(p, p->columns, p->y, s->sy, s->gy);
+}

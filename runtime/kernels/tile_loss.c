@@ -1,0 +1,298 @@
+/* tile_loss.c - see tile_loss.h */
+#include "kernels/tile_loss.h"
+
+#include <string.h>
+#include <tgmath.h>
+
+#include "base/memory.h"
+#include "base/pool.h"
+#include "kernels/label_order.h"
+
+/* A tile of d and one of w stay in the second-level cache as long as rows are short enough for 32 of them. */
+enum { TILE_NUMBERS = 1 << 17, LEAST_ROWS = 32, SMALL = 20000 };
+
+double cr_ratio(double a, double b) { return b > 0 ? a / b : 0; }
+
+static int64_t columns_of(const cr_tile_shape *s) { return s->references > 0 ? s->references : s->rows; }
+
+static int64_t tile_rows_of(const cr_tile_shape *s) {
+  int64_t n = columns_of(s), rows = n > 0 ? TILE_NUMBERS / n : 0;
+  if (rows < LEAST_ROWS) rows = LEAST_ROWS;
+  rows = rows / 8 * 8;
+  if (rows < s->whole_classes) rows = s->whole_classes;
+  return rows < s->rows ? rows : s->rows;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------- */
+
+/* One walk lays the scratch out twice: to measure it (base NULL) and to hand it out. */
+typedef struct layout {
+  unsigned char *base;
+  size_t used;
+  bool fits;
+} layout;
+
+static void *take(layout *l, int64_t count, size_t each) {
+  size_t bytes = 0;
+  l->fits &= cr_size_mul((size_t)count, each, &bytes) && cr_size_add(bytes, 63, &bytes);
+  void *at = l->base != NULL ? l->base + l->used : NULL;
+  l->fits &= cr_size_add(l->used, bytes & ~(size_t)63, &l->used);
+  return at;
+}
+
+static void lay_out(cr_tile *t, layout *l) {
+  const cr_tile_shape *s = &t->shape;
+  int64_t B = s->rows, n = columns_of(s), R = s->references, T = tile_rows_of(s), width = s->width;
+  t->order = take(l, B, sizeof(int64_t));
+  t->begin = take(l, B, sizeof(int64_t));
+  t->end = take(l, B, sizeof(int64_t));
+  t->reference_order = R > 0 ? take(l, R, sizeof(int64_t)) : t->order;
+  t->inverse = take(l, B, sizeof(real));
+  t->reference_inverse = R > 0 ? take(l, R, sizeof(real)) : t->inverse;
+  t->x = take(l, B * width, sizeof(real));
+  t->y = R > 0 ? take(l, R * width, sizeof(real)) : t->x;
+  t->xx = take(l, B, sizeof(real));
+  t->yy = R > 0 ? take(l, R, sizeof(real)) : t->xx;
+  t->mean = take(l, width, sizeof(real));
+  t->spare = R > 0 ? take(l, R, sizeof(int64_t)) : NULL;
+  t->d = take(l, T * n, sizeof(real));
+  t->row_sums = take(l, T * (CR_ROW_SUMS + 2), sizeof(double));
+  t->close = take(l, T, sizeof(bool));
+  t->row_scratch = take(l, cr_pool_threads(), (s->row_scratch_bytes + 63) & ~(size_t)63);
+  if (!s->gradient) return;
+  t->w = take(l, T * n, sizeof(real));
+  t->sums.gx = take(l, B * width, sizeof(real));
+  t->sums.sx = take(l, B, sizeof(double));
+  t->sums.gy = R > 0 && s->reference_gradient ? take(l, R * width, sizeof(real)) : NULL;
+  t->sums.sy = R > 0 && s->reference_gradient ? take(l, R, sizeof(double)) : NULL;
+}
+
+bool cr_tile_sizes(const cr_tile_shape *shape, size_t *saved_bytes, size_t *scratch_bytes, cr_error *err) {
+  cr_tile t = { .shape = *shape };
+  layout l = { .fits = true };
+  size_t numbers = 0;
+  lay_out(&t, &l);
+  l.fits &= cr_size_mul((size_t)(shape->rows + shape->references), (size_t)shape->width * sizeof(real), &numbers);
+  if (!l.fits) return cr_fail(err, CR_EMEMORY, "a batch of %lld rows is too large", (long long)shape->rows);
+  *scratch_bytes = l.used;
+  *saved_bytes = shape->gradient ? numbers : 0;
+  return true;
+}
+
+/* ---- start -------------------------------------------------------------------------------------------- */
+
+CR_VECTOR static double norm(int64_t width, const real *x) {
+  double sum = 0;
+  for (int64_t k = 0; k < width; k++) sum += (double)x[k] * (double)x[k];
+  return sqrt(sum);
+}
+
+/* out[r] = given[order[r]], normalised if wished */
+static void pack(const cr_tile_shape *s, int64_t rows, const real *given, const int64_t *order, real *inverse,
+                 real *out) {
+  for (int64_t r = 0; r < rows; r++) {
+    const real *from = given + order[r] * s->width;
+    real *to = out + r * s->width;
+    memcpy(to, from, (size_t)s->width * sizeof *to);
+    if (!s->normalize) continue;
+    double length = norm(s->width, from);
+    inverse[r] = (real)(1 / (length < 1e-12 ? 1e-12 : length));
+    for (int64_t k = 0; k < s->width; k++) to[k] *= inverse[r];
+  }
+}
+
+static void centre(const cr_tile_shape *s, int64_t rows, const real *mean, real *x, real *xx) {
+  for (int64_t r = 0; r < rows; r++) xx[r] = cr_pairs_centre(s->width, x + r * s->width, mean, x + r * s->width);
+}
+
+static void find_slices(cr_tile *t) {
+  const cr_tile_shape *s = &t->shape;
+  int64_t n = columns_of(s);
+  for (int64_t r = 0; r < s->rows; r++) {
+    int64_t wanted = t->label[t->order[r]];
+    bool again = r > 0 && t->label[t->order[r - 1]] == wanted;
+    if (again) t->begin[r] = t->begin[r - 1], t->end[r] = t->end[r - 1];
+    else cr_label_slice(n, t->reference_label, t->reference_order, wanted, &t->begin[r], &t->end[r]);
+    int64_t same = t->end[r] - t->begin[r], positives = same - (t->pairs.same ? 1 : 0);
+    t->positive_pairs += positives;
+    t->negative_pairs += n - same;
+    t->triplets += (double)positives * (double)(n - same);
+    t->anchors += positives > 0 && n > same;
+  }
+}
+
+void cr_tile_start(cr_tile *t, const cr_tile_shape *shape, const real *x, const int64_t *label,
+                   const real *references, const int64_t *reference_label, void *scratch) {
+  *t = (cr_tile){ .shape = *shape, .kept_first = -1, .healthy = true };
+  cr_tile_shape *s = &t->shape;
+  int64_t B = s->rows, R = s->references, n = columns_of(s);
+  layout l = { .base = scratch, .fits = true };
+  lay_out(t, &l);
+  s->normalize |= s->metric == CR_COSINE;
+  t->tile_rows = tile_rows_of(s);
+  t->given = x;
+  t->given_references = references;
+  t->label = label;
+  t->reference_label = R > 0 ? reference_label : label;
+  t->pairs = (cr_pairs){ .metric = s->metric, .squared = s->squared, .same = R == 0, .rows = B, .columns = n,
+                         .width = s->width, .x = t->x, .y = t->y, .xx = t->xx, .yy = t->yy };
+  t->sums.symmetric = s->symmetric;
+
+  cr_label_order(B, label, t->order, t->begin);
+  if (R > 0) cr_label_order(R, reference_label, t->reference_order, t->spare);
+  find_slices(t);
+  pack(s, B, x, t->order, t->inverse, t->x);
+  if (R > 0) pack(s, R, references, t->reference_order, t->reference_inverse, t->y);
+  if (s->metric == CR_EUCLIDEAN) {
+    cr_pairs_mean(n, s->width, t->y, t->mean);
+    centre(s, B, t->mean, t->x, t->xx);
+    if (R > 0) centre(s, R, t->mean, t->y, t->yy);
+  }
+  if (!s->gradient) return;
+  memset(t->sums.gx, 0, (size_t)(B * s->width) * sizeof(real));
+  memset(t->sums.sx, 0, (size_t)B * sizeof(double));
+  if (t->sums.gy != NULL) memset(t->sums.gy, 0, (size_t)(R * s->width) * sizeof(real));
+  if (t->sums.sy != NULL) memset(t->sums.sy, 0, (size_t)R * sizeof(double));
+}
+
+/* ---- passes ------------------------------------------------------------------------------------------- */
+
+typedef struct pass {
+  cr_tile *t;
+  cr_row_fn fn;
+  void *context;
+  bool weights, ready;          /* ready: d holds distances already */
+  int64_t rows_per_block;
+} pass;
+
+static void do_row(const pass *p, int64_t r, int worker) {
+  cr_tile *t = p->t;
+  int64_t n = t->pairs.columns, i = t->first + r, begin = t->begin[i], end = t->end[i];
+  real *d = t->d + r * n, *w = p->weights ? t->w + r * n : NULL;
+  double *sum = t->row_sums + r * (CR_ROW_SUMS + 2);
+  size_t scratch = (t->shape.row_scratch_bytes + 63) & ~(size_t)63;
+  if (!p->ready) t->close[r] = cr_pairs_row(&t->pairs, i, d);
+  memset(sum, 0, (CR_ROW_SUMS + 2) * sizeof *sum);
+  double near = cr_pairs_sum(end - begin, d + begin) - (t->pairs.same ? (double)d[i] : 0);
+  double far = cr_pairs_sum(begin, d) + cr_pairs_sum(n - end, d + end);
+  sum[CR_ROW_SUMS] = near;
+  sum[CR_ROW_SUMS + 1] = far;
+  if (!isfinite(near + far)) {
+    if (w != NULL) memset(w, 0, (size_t)n * sizeof *w);
+    t->close[r] = false;
+    return;
+  }
+  cr_row row = { .tile = t, .i = i, .columns = n, .begin = begin, .end = end, .self = t->pairs.same ? i : -1,
+                 .positives = end - begin - (t->pairs.same ? 1 : 0), .negatives = n - (end - begin),
+                 .d = d, .w = w, .sum = sum, .scratch = t->row_scratch + (size_t)worker * scratch };
+  p->fn(&row, p->context);
+}
+
+/* whole_classes: all distances of the tile must be there before the first row function reads those of another row */
+static void distances_block(void *context, int64_t block, int worker) {
+  const pass *p = context;
+  cr_tile *t = p->t;
+  int64_t begin = block * p->rows_per_block, end = begin + p->rows_per_block;
+  (void)worker;
+  for (int64_t r = begin; r < end && r < t->count; r++)
+    t->close[r] = cr_pairs_row(&t->pairs, t->first + r, t->d + r * t->pairs.columns);
+}
+
+static void rows_block(void *context, int64_t block, int worker) {
+  const pass *p = context;
+  cr_tile *t = p->t;
+  int64_t n = t->pairs.columns, begin = block * p->rows_per_block, end = begin + p->rows_per_block;
+  for (int64_t r = begin; r < end && r < t->count; r++) {
+    do_row(p, r, worker);
+    if (p->weights)
+      cr_pairs_slope_row(&t->pairs, &t->sums, t->first + r, t->d + r * n, t->w + r * n, t->close[r]);
+  }
+}
+
+static void run(pass *p, cr_block_fn fn) {
+  int64_t blocks = (p->t->count + p->rows_per_block - 1) / p->rows_per_block;
+  if (p->t->count * p->t->pairs.columns < SMALL)
+    for (int64_t b = 0; b < blocks; b++) fn(p, b, 0);
+  else cr_pool_run(blocks, fn, p);
+}
+
+/* The rows of the tile that starts at `first`: as many as fit, or as many whole classes. */
+static int64_t tile_count(const cr_tile *t, int64_t first) {
+  int64_t left = t->shape.rows - first, count = left < t->tile_rows ? left : t->tile_rows;
+  if (t->shape.whole_classes == 0) return count;
+  while (first + count < t->shape.rows && t->begin[first + count] == t->begin[first + count - 1]) count--;
+  return count;
+}
+
+void cr_tile_pass(cr_tile *t, cr_row_fn fn, void *context, bool weights, double sum[CR_ROW_SUMS]) {
+  int64_t n = t->pairs.columns;
+  pass p = { .t = t, .fn = fn, .context = context, .weights = weights && t->shape.gradient };
+  p.rows_per_block = n > 0 && 8192 / n > 0 ? 8192 / n : 1;
+  memset(sum, 0, CR_ROW_SUMS * sizeof *sum);
+  t->positive_distance = t->negative_distance = 0;
+  for (t->first = 0; t->first < t->shape.rows; t->first += t->count) {
+    t->count = tile_count(t, t->first);
+    p.ready = t->kept_first == t->first;
+    if (!p.ready) cr_pairs_products(&t->pairs, t->first, t->count, t->d);
+    t->kept_first = t->first;
+    if (t->shape.whole_classes > 0 && !p.ready) {
+      run(&p, distances_block);
+      p.ready = true;
+    }
+    run(&p, rows_block);
+    for (int64_t r = 0; r < t->count; r++) {
+      const double *row = t->row_sums + r * (CR_ROW_SUMS + 2);
+      for (int k = 0; k < CR_ROW_SUMS; k++) sum[k] += row[k];
+      t->positive_distance += row[CR_ROW_SUMS];
+      t->negative_distance += row[CR_ROW_SUMS + 1];
+    }
+    if (p.weights) cr_pairs_collect(&t->pairs, &t->sums, t->first, t->count, t->d, t->w, t->close);
+  }
+  t->healthy = isfinite(t->positive_distance + t->negative_distance);
+}
+
+const real *cr_tile_row(const cr_tile *t, int64_t i) { return t->d + (i - t->first) * t->pairs.columns; }
+
+/* ---- gradient ----------------------------------------------------------------------------------------- */
+
+/* out = by * (g, or its part that turns x when x was normalised) */
+CR_VECTOR static void undo_row(int64_t width, bool normalize, double by, double inverse, const real *x, const real *g,
+                               real *out) {
+  double along = 0;
+  if (normalize && inverse < 0.99e12)   /* below that norm the divisor is a constant */
+    for (int64_t k = 0; k < width; k++) along += (double)x[k] * (double)g[k];
+  along *= inverse * inverse;
+  if (normalize) by *= inverse;
+  for (int64_t k = 0; k < width; k++) out[k] = (real)(by * ((double)g[k] - along * (double)x[k]));
+}
+
+static void undo(const cr_tile_shape *s, int64_t rows, double by, const int64_t *order, const real *inverse,
+                 const real *given, const real *g, real *out) {
+  for (int64_t r = 0; r < rows; r++) {
+    int64_t to = order[r] * s->width;
+    undo_row(s->width, s->normalize, by, s->normalize ? (double)inverse[r] : 1, given + to, g + r * s->width, out + to);
+  }
+}
+
+void cr_tile_gradient(cr_tile *t, double scale, real *saved) {
+  const cr_tile_shape *s = &t->shape;
+  if (!s->gradient) return;
+  if (!t->healthy) scale = NAN;
+  cr_pairs_gradient(&t->pairs, &t->sums);
+  undo(s, s->rows, scale, t->order, t->inverse, t->given, t->sums.gx, saved);
+  if (t->sums.gy != NULL)
+    undo(s, s->references, scale, t->reference_order, t->reference_inverse, t->given_references, t->sums.gy,
+         saved + s->rows * s->width);
+}
+
+CR_VECTOR static void scaled(int64_t n, real by, const real *restrict from, real *restrict to) {
+  for (int64_t k = 0; k < n; k++) to[k] = by * from[k];
+}
+
+void cr_tile_backward(const cr_tile_shape *shape, const real *saved, double gout, real *gx, real *greferences) {
+  int64_t own = shape->rows * shape->width;
+  if (gx != NULL) scaled(own, (real)gout, saved, gx);
+  if (greferences != NULL) scaled(shape->references * shape->width, (real)gout, saved + own, greferences);
+}
+
+double cr_tile_result(const cr_tile *t, double loss) { return t->healthy ? loss : NAN; }
