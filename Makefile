@@ -5,7 +5,7 @@ PREFIX  ?= $(HOME)/.local
 VERSION := 0.1.0
 
 CFLAGS  ?= -O3 -g
-WARN    := -Wall -Wextra -Wshadow -Wconversion
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Wno-missing-field-initializers
 CFLAGS_ALL = -std=gnu11 $(CFLAGS) $(WARN) -fno-math-errno -fno-trapping-math -fvisibility=hidden \
   -Iruntime -I/usr/include/lua5.4 -DCR_VERSION='"$(VERSION)"' -MMD -MP $(SANITIZE)
 LDLIBS  := -llua5.4 -lopenblas -lpng -lyaml -lz -lm -lpthread

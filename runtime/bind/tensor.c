@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "bind/bind.h"
+#include "bind/scope.h"
 
 static const char TENSOR[] = "crun.tensor";
 static const void *tensor_meta;         /* the metatable's address: one Lua state to a process */
@@ -16,6 +17,7 @@ cr_tensor **cr_bind_box(lua_State *L) {
   cr_tensor **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, TENSOR);
+  cr_scope_note(L);
   return box;
 }
 
