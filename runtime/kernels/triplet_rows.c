@@ -4,6 +4,8 @@
 #include <string.h>
 #include <tgmath.h>
 
+#include "kernels/vmath.h"
+
 #ifdef CR_DOUBLE
 typedef int64_t lane_count;      /* as wide as a real, so that a comparison counts without a conversion */
 #else
@@ -200,47 +202,10 @@ void cr_triplet_hinge(int64_t k, const real *u, const real *v, int64_t n0, int64
 
 /* ---- soft --------------------------------------------------------------------------------------------- */
 
-double cr_softplus(double x, double *slope) {
+double cr_triplet_softplus(double x, double *slope) {
   double e = exp(-fabs(x));
   *slope = (x > 0 ? 1 : e) / (1 + e);
   return (x > 0 ? x : 0) + log1p(e);
-}
-
-/* e^x for x <= 0, to one unit in the last place or so: x = n log 2 + r, a Taylor polynomial in r, n added to the exponent */
-static inline real exp_below(real x) {
-#ifdef CR_DOUBLE
-  typedef union { double f; uint64_t i; } bits;
-  x = x > -700 ? x : -700;
-  bits t = { x * 1.4426950408889634 + 6755399441055744.0 }, y;
-  double n = t.f - 6755399441055744.0, r = x - n * 0.69314718036912382 - n * 1.9082149292705877e-10, p = 1.0 / 479001600;
-  p = p * r + 1.0 / 39916800;
-  p = p * r + 1.0 / 3628800;
-  p = p * r + 1.0 / 362880;
-  p = p * r + 1.0 / 40320;
-  p = p * r + 1.0 / 5040;
-  p = p * r + 1.0 / 720;
-  p = p * r + 1.0 / 120;
-  p = p * r + 1.0 / 24;
-  p = p * r + 1.0 / 6;
-  p = p * r + 0.5;
-  p = p * r + 1;
-  y.f = p * r + 1;
-  y.i += t.i << 52;
-#else
-  typedef union { float f; uint32_t i; } bits;
-  x = x > -86 ? x : -86;
-  bits t = { x * 1.44269504f + 12582912.0f }, y;
-  float n = t.f - 12582912.0f, r = x - n * 0.693359375f - n * -2.12194440e-4f, p = 1.0f / 5040;
-  p = p * r + 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1;
-  y.f = p * r + 1;
-  y.i += t.i << 23;
-#endif
-  return y.f;
 }
 
 /* LANES negatives against k <= FACTORS positives: product *= 1 + e^-|x|, hinge += max(x, 0), slopes to both sides */
@@ -250,7 +215,7 @@ CR_VECTOR static void soft_lanes(int64_t k, const real *u, const real *restrict 
   for (int l = 0; l < LANES; l++) p[l] = 1, h[l] = 0, s[l] = 0, x[l] = v[l];
   for (int64_t i = 0; i < k; i++) {
     for (int l = 0; l < LANES; l++) {
-      real gap = u[i] - x[l], e = exp_below(-fabs(gap)), q = 1 + e;
+      real gap = u[i] - x[l], e = cr_exp(-fabs(gap)), q = 1 + e;
       real g = (gap > 0 ? 1 : e) / q;
       p[l] *= q;
       h[l] += gap > 0 ? gap : 0;

@@ -45,6 +45,6 @@ void cr_triplet_soft(int64_t k, const real *u, const real *v, int64_t n0, int64_
                      double *count, double *sum, void *scratch);
 
 /* log(1 + e^x) and its slope, one number */
-double cr_softplus(double x, double *slope);
+double cr_triplet_softplus(double x, double *slope);
 
 #endif

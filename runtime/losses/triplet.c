@@ -122,7 +122,7 @@ typedef struct settings { real margin; bool soft; int64_t largest; } settings;
 static double term(const settings *s, const cr_row *row, double x) {
   double slope = x > 0;
   row->sum[CONSIDERED]++;
-  if (s->soft) row->sum[LOSS] += cr_softplus(x, &slope);
+  if (s->soft) row->sum[LOSS] += cr_triplet_softplus(x, &slope);
   else if (x > 0) row->sum[LOSS] += x;
   row->sum[COUNTED] += s->soft || x > 0;
   return slope;
