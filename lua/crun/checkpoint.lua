@@ -9,14 +9,14 @@
 -- .safetensors beside it: that, not the file name, is what makes a pair, and find() takes the newest. The bytes of
 -- NAME.safetensors depend on the tensors only, so equal weights are equal files.
 local crun = require "crun"
-local cio = require "crun.io"
+local cio = crun.io
 local options = require "crun.options"
 
 local M = {}
 
 local STAGES <const> = { "", ".next", ".previous" }
 
-local function is_tensor(value) return options.kind(value) == "tensor" end
+local is_tensor <const> = crun.is_tensor
 
 -- ---- a state as JSON: tensors by name, floats that JSON lacks, tables that are no lists --------------------------
 
@@ -83,7 +83,7 @@ local function first_unhealthy(tensors)
   local _ <close> = crun.no_grad()
   for _, name in ipairs(options.sorted_keys(tensors)) do
     local t = tensors[name]
-    if t:dtype() == "real" and t:numel() > 0 then
+    if t:dtype():find("^float") and t:numel() > 0 then
       local sum = t:sum():item()
       if sum - sum ~= 0 then return name end
     end

@@ -14,6 +14,7 @@
 -- table of values, strict: a key that was not declared can be neither read nor written. Errors end with exit code 3.
 local crun = require "crun"
 local options = require "crun.options"
+local provenance = require "crun.provenance"
 local ui = require "crun.ui"
 
 local M = {}
@@ -357,6 +358,51 @@ local function in_source_order(list, source, line)
   return list
 end
 
+-- Options of crun itself that may stand behind the script too; true: they take a value.
+local MAIN_OPTIONS <const> = {
+  help = false, config = false, resume = false, quiet = false, name = true, out = true, tag = true, note = true,
+  progress = true, color = true, threads = true,
+}
+
+--- Moves crun's own options (--resume, --name NAME, ...) from the arguments behind the script to crun.options; what is left
+-- stays in crun.args. Done once, by crun.config or crun.start.
+function M.take_options()
+  local args, left, opts = crun.args or {}, {}, crun.options or {}
+  if crun.options_taken then return opts end
+  local i = 1
+  while i <= #args do
+    local arg = args[i]
+    if arg == "--" then
+      table.move(args, i, #args, #left + 1, left)
+      break
+    end
+    local name, equal, value = arg:match("^%-%-([%a-]+)(=?)(.*)$")
+    local key = name and name:gsub("-", "_")
+    if arg == "--double" or arg == "--memory" then
+      crun.fail("options", arg .. " belongs before the script: crun " .. arg .. " " .. (crun.script or ""), 2)
+    elseif key == nil or MAIN_OPTIONS[key] == nil then
+      left[#left + 1] = arg
+    elseif not MAIN_OPTIONS[key] then
+      opts[key] = equal == "" and true or value
+    else
+      if equal == "" then
+        i = i + 1
+        value = args[i]
+      end
+      if value == nil then crun.fail("options", arg .. " needs a value", 2) end
+      opts[key] = value
+      if key == "threads" and value ~= "auto" then
+        local n = math.tointeger(tonumber(value))
+        if not n then crun.fail("options", "--threads takes a number or auto, got '" .. value .. "'", 2) end
+        crun.threads(n)
+      end
+    end
+    i = i + 1
+  end
+  crun.args, crun.options, crun.options_taken = left, opts, true
+  return opts
+end
+
 -- The first comment of a script says what it is.
 local function headline(path)
   local file = path and io.open(path)
@@ -411,7 +457,8 @@ function M.listing(cfg)
   local lines, widest = {}, 0
   local entries = M.entries(cfg)
   for i, e in ipairs(entries) do
-    lines[i] = e.path .. " = " .. value_text(e.value)
+    local text = value_text(e.value)
+    lines[i] = e.path .. " = " .. (text == "" and '""' or text)
     widest = math.max(widest, ui.width(lines[i]))
   end
   for i, e in ipairs(entries) do lines[i] = ui.pad_right(lines[i], math.min(widest, 60)) .. "  " .. e.origin end
@@ -435,12 +482,12 @@ function M.config(spec)
   if declared_at then
     fail("the settings were declared at %s already; one table holds them all", declared_at)
   end
-  local opts = crun.options or {}
+  local opts = M.take_options()
   local cfg = M.resolve(spec, not opts.help and crun.args or {})
   declared_at = source and ("%s:%d"):format(source:sub(2), line) or "another place"
   about[cfg].entries = in_source_order(about[cfg].entries, source, line)
   if opts.help or opts.config then
-    print(opts.help and M.help(cfg, crun.script) or M.listing(cfg))
+    print(opts.help and M.help(cfg, provenance.script()) or M.listing(cfg))
     crun.exit(0)
   end
   M.current = cfg

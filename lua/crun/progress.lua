@@ -8,7 +8,7 @@
 -- `--progress bar|plain|none` decides instead of the terminal. loss is a moving average; time left counts what this
 -- process has seen, so it is right after a resume too.
 local crun = require "crun"
-local cio = require "crun.io"
+local cio = crun.io
 local ui = require "crun.ui"
 
 local M = {}

@@ -2,7 +2,7 @@
 --
 -- Everything is read from files; no program is started.
 local crun = require "crun"
-local cio = require "crun.io"
+local cio = crun.io
 
 local M = {}
 
@@ -78,6 +78,9 @@ end
 
 local function is_library(path) return path:find("/lua/crun/", 1, true) or path:find("/share/crun/", 1, true) end
 
+--- The path of the running script, or nil: -e, standard input.
+function M.script() return crun.script ~= "" and crun.script ~= "-" and crun.script or nil end
+
 --- Copies the script and every Lua module it has loaded from outside the library into `to`: script.lua, a module a.b as
 -- a/b.lua, so that the copies find each other. `copied` (name -> true) is what is there already.
 function M.copy_sources(to, copied)
@@ -89,10 +92,11 @@ function M.copy_sources(to, copied)
     cio.write_file(to .. "/" .. name, text)
     copied[name] = true
   end
-  if crun.script then copy(crun.script, crun.script:match("[^/]*$")) end
+  local script = M.script()
+  if script then copy(script, script:match("[^/]*$")) end
   for name in pairs(package.loaded) do
     local path = type(name) == "string" and not copied[name] and package.searchpath(name, package.path)
-    if path and not is_library(cio.realpath(path) or path) then
+    if path and not is_library(cio.realpath(path)) then
       local ending = path:find("/init%.lua$") and "/init.lua" or ".lua"
       copy(path, name:gsub("%.", "/") .. ending)
       copied[name] = true
@@ -104,8 +108,9 @@ end
 function M.describe()
   return {
     crun = crun.version, lua = _VERSION, host = cio.hostname(), cpu = M.cpu(), threads = crun.threads(),
-    precision = crun.precision, pid = cio.getpid(), folder = cio.cwd(), script = crun.script and cio.realpath(crun.script),
-    args = crun.args or {}, commit = M.git_commit(M.folder_of(crun.script)),
+    precision = crun.precision, vector = crun.vector, pid = cio.getpid(), folder = cio.cwd(),
+    script = M.script() and cio.realpath(M.script()), args = crun.args or {},
+    commit = M.git_commit(M.folder_of(M.script() or ".")),
   }
 end
 

@@ -23,7 +23,7 @@
 -- @classmod crun.run
 local crun = require "crun"
 local checkpoint = require "crun.checkpoint"
-local cio = require "crun.io"
+local cio = crun.io
 local config = require "crun.config"
 local options = require "crun.options"
 local progress = require "crun.progress"
@@ -128,7 +128,7 @@ local function difference(there, entries)
   end
 end
 
-local function script_name() return (crun.script or "crun"):match("[^/]*$") end
+local function script_name() return (provenance.script() or "crun"):match("[^/]*$") end
 
 -- The run that --resume means: the one named, or the newest unfinished one of this script with these settings.
 local function run_to_resume(wish, entries)
@@ -214,7 +214,7 @@ function M.start(cfg, opts)
     crun.fail("start", "expected what crun.config returned, got " .. options.say(cfg))
   end
   local o = options.check("start", opts, { name = "string?" })
-  local main = crun.options or {}
+  local main = config.take_options()
   local self = setmetatable({
     place = { epoch = 0, loop = 0, step_in_epoch = 0, step_in_loop = 0, step = 0, over = false },
     objects = {}, values = {}, own_values = {}, copied = {}, saves = 0, seconds = 0, metrics_bytes = 0,
@@ -230,7 +230,7 @@ function M.start(cfg, opts)
   else
     self:writing("the run folder", self.begin, self, clean_name(main.name or o.name or script_name()), entries, cfg)
   end
-  if not (found and crun.script and crun.script:find("/source/", 1, true)) then self:copy_sources() end
+  if not found then self:copy_sources() end
   self.summary_values = runs.summary { path = self.path }
   self.events = self:writing("the event file", cio.events, self.path)
   crun.catch_signals(true)
@@ -258,9 +258,8 @@ function Run:checkpoint(objects)
   end
   for _, name in ipairs(options.sorted_keys(objects)) do
     local object = objects[name]
-    local kind = options.kind(object)
-    local fits = object ~= nil and (kind == "tensor" or
-      (type(object) == "table" or type(object) == "userdata") and object.state ~= nil and object.load ~= nil)
+    local fits = crun.is_tensor(object) or
+      (type(object) == "table" or type(object) == "userdata") and object.state ~= nil and object.load ~= nil
     if not fits then
       crun.fail("run:checkpoint", ("%s must be a tensor or have the methods state() and load(state), got %s")
         :format(name, options.say(object)))
@@ -405,7 +404,7 @@ function Run:epochs(n)
     if self.ended or self.record.state ~= "running" then return end
     if err ~= nil then
       self.bar:clear()
-      self:mark("failed", 1, tostring(err))
+      self:mark("failed", 1, tostring(err):match("^[^\n]*"))
     elseif self.in_epoch then
       end_epoch(self, true)
     end
@@ -416,8 +415,16 @@ function Run:epochs(n)
 end
 
 local function batch_size(value)
-  if options.kind(value) == "tensor" and value:ndim() > 0 then return value:size(1) end
+  if crun.is_tensor(value) and value:ndim() > 0 then return value:size(1) end
   return 0
+end
+
+-- Whether run:checkpoint has a sampler: it was loaded with its cursor, and batches that come from it need no skipping.
+local function has_sampler(self)
+  for _, object in pairs(self.objects) do
+    if options.kind(object) == "sampler" then return true end
+  end
+  return false
 end
 
 -- Iterator, state, control, closing value and number of steps of what run:steps was given; `skip` steps are left out.
@@ -427,24 +434,30 @@ local function open_source(self, source, state, control, closing, skip)
     return function() i = i + 1; if i <= source then return i end end, nil, nil, nil, source
   end
   local kind = type(source)
-  if (kind == "table" or kind == "userdata") and source.epoch ~= nil then
-    local total = source.steps
-    if type(total) == "function" then total = source:steps() end
-    local f, s, c, close = source:epoch(self.place.epoch + 1, skip + 1)
-    return f, s, c, close, total
+  options.check_value("run:steps", "the source of batches", source, "callable")
+  local is_object = kind == "table" or kind == "userdata"
+  local total = is_object and getmetatable(source).__len and #source or nil
+  if has_sampler(self) then return source, state, control, closing, total end
+  if is_object and source.state and source.load then
+    -- a cursor of its own: it is put at the place the run has reached
+    if self.loop == 1 then source:load { epoch = self.place.epoch + 1, batch = skip } end
+    return source, state, control, closing, total
   end
-  if not options.check_value("run:steps", "the source of batches", source, "callable") then return end
   -- any other iterator is asked for the batches that are done, and they are dropped
   for _ = 1, skip do
     control = source(state, control)
     if control == nil then break end
   end
-  return source, state, control, closing, nil
+  return source, state, control, closing, total
 end
 
---- `for x, y in run:steps(source) do`: the batches of one epoch, counted, timed and shown; in a resumed run those that are
--- done are left out. source: a sampler with epoch(number, first_step); or any iterator of batches that gives the same
--- batches for the same epoch again (`run:steps(pairs_of(data))`); or a number of steps.
+--- `for rows in run:steps(source) do`: the batches of one epoch, counted, timed and shown; in a resumed run those that are
+-- done are left out. source is one of
+--   a sampler (crun.sampler): its epoch is set to that of the run, its cursor to the step
+--   an iterator whose batches come from a sampler that run:checkpoint keeps: the sampler goes on by itself
+--   any other iterator that gives the same batches in the same epoch again: the ones that are done are drawn and dropped
+--   a number of steps
+-- What it yields is passed on.
 function Run:steps(source, state, control, closing)
   local place = self.place
   if not self.in_epoch then crun.fail("run:steps", "goes inside `for epoch in run:epochs(n) do`") end
@@ -502,7 +515,7 @@ end
 --- A number from a number or a tensor of one element.
 function Run:number(where, what, value)
   if type(value) == "number" then return value end
-  if options.kind(value) == "tensor" then
+  if crun.is_tensor(value) then
     if value:numel() == 1 then return value:item() end
     crun.fail(where, ("%s must be one number, got a tensor of %d"):format(what, value:numel()))
   end
@@ -580,7 +593,7 @@ function Run:picture(name, picture)
   local path = ("%s/pictures/%s.png"):format(self.path, (name:gsub("%.png$", "")))
   self:writing("the picture " .. path, cio.mkdir, provenance.folder_of(path))
   if picture ~= nil then
-    if options.kind(picture) == "tensor" then
+    if crun.is_tensor(picture) then
       self:writing(path, cio.write_png, path, picture)
     else
       options.check_value("run:picture", "the picture", picture, { "string", words = "a uint8 tensor or the path of a PNG" })

@@ -3,7 +3,7 @@
 -- runs/NAME-20261123-191500-7f3a/ holds run.json, config.json, metrics.jsonl, summary.json, source/, checkpoints/,
 -- pictures/ and event files. The folder is all there is: delete it and the run is gone.
 local crun = require "crun"
-local cio = require "crun.io"
+local cio = crun.io
 local provenance = require "crun.provenance"
 
 local M = {}

@@ -4,7 +4,7 @@
 -- dumb. Nothing is said by colour alone: the best value of a table is bold and starred.
 -- Width: COLUMNS, else the terminal's own, else 80.
 local crun = require "crun"
-local cio = require "crun.io"
+local cio = crun.io
 
 local M = {}
 
