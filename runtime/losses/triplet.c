@@ -2,7 +2,7 @@
  *
  *   l_apn = max(0, d_ap - d_an + margin)          soft: log(1 + exp(d_ap - d_an + margin))
  *
- * Anchor a and positive p carry one label, negative n another. Which triplets are considered:
+ * The margin is 0.2 when not given, and 0 with soft = true. Anchor a and positive p carry one label, negative n another. Which triplets are considered:
  *
  *   mine = "all"        every one
  *          "hard"       for each anchor its farthest positive and its nearest negative (batch hard, Hermans 2017)
@@ -44,7 +44,7 @@ static const cr_input inputs[] = {
 };
 
 static const cr_option options[] = {
-  [MARGIN]    = { "margin", 0.2, -1e30, 1e30, "how much farther a negative shall be", CR_NUMBER, NULL, false },
+  [MARGIN]    = { "margin", NAN, -1e30, 1e30, "how much farther a negative shall be; default 0.2, soft 0", CR_NUMBER, NULL, false },
   [MINE]      = { "mine", ALL, 0, 0, "which triplets count", CR_CHOICE, "all hard semihard", false },
   [SOFT]      = { "soft", 0, 0, 1, "log(1 + exp(.)) in place of the hinge", CR_FLAG, NULL, false },
   [SQUARED]   = { "squared", 0, 0, 1, "squared distances", CR_FLAG, NULL, false },
@@ -243,7 +243,9 @@ static void forward(cr_call *c) {
   static const cr_row_fn by_choice[] = { [ALL] = all_row, [HARD] = hard_row, [SEMIHARD] = semihard_row };
   cr_tile_shape shape = shape_of(c);
   bool swap = c->option[SWAP] != 0, references = shape.references > 0;
-  settings s = { (real)c->option[MARGIN], c->option[SOFT] != 0, c->dim['a'] };
+  bool soft = c->option[SOFT] != 0;
+  double margin = isnan(c->option[MARGIN]) ? (soft ? 0 : 0.2) : c->option[MARGIN];
+  settings s = { (real)margin, soft, c->dim['a'] };
   shape.row_scratch_bytes = row_bytes(s.largest);
   if (swap) shape.whole_classes = s.largest;
   cr_tile t;
