@@ -117,7 +117,7 @@ function M.table(t)
   local shown, width, numeric = {}, {}, {}
   for k, name in ipairs(columns) do
     local top = best[name] and best_of(rows, k, best[name], t.digits)
-    width[k] = M.width(name) + (top and 1 or 0)
+    width[k] = M.width(name) + (best[name] and 1 or 0)
     shown[k] = {}
     for i, row in ipairs(rows) do
       local text = cell_text(row[k], t.digits)
