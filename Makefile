@@ -14,6 +14,10 @@ LDLIBS  := -llua5.4 -lopenblas -lpng -lyaml -lz -lm -lpthread
 PACKAGES := gcc make libc6-dev liblua5.4-dev libopenblas-dev libpng-dev libyaml-dev zlib1g-dev
 TEST_PACKAGES := lua-busted lua5.4 libcmocka-dev
 
+# make V=1 shows whole commands
+quiet    := $(if $(V),,@)
+say       = @$(if $(V),true,echo '  ')
+
 SOURCES  := $(sort $(shell find runtime -name '*.c' ! -name start.c))
 OBJECTS   = $(patsubst runtime/%.c,%.o,$(SOURCES)) registry.o
 FLOAT     = $(addprefix $(BUILD)/float/,$(OBJECTS))
@@ -29,28 +33,33 @@ crun: $(BUILD)/crun
 	@ln -sf $< $@
 
 $(BUILD)/crun: $(BUILD)/start.o $(BUILD)/engine_float.o $(BUILD)/engine_double.o
-	$(CC) $(CFLAGS) $(SANITIZE) -Wl,-E -o $@ $^ $(LDLIBS)
+	$(say) LD $@
+	$(quiet)$(CC) $(CFLAGS) $(SANITIZE) -Wl,-E -o $@ $^ $(LDLIBS)
 
 $(BUILD)/engine_%.o: $(BUILD)/engine_%_all.o
-	objcopy --redefine-sym cr_main=cr_main_$* --keep-global-symbol=cr_main_$* $< $@
+	$(quiet)objcopy --redefine-sym cr_main=cr_main_$* --keep-global-symbol=cr_main_$* $< $@
 $(BUILD)/engine_float_all.o: $(FLOAT)
-	$(LD) -r --force-group-allocation -o $@ $^
+	$(quiet)$(LD) -r --force-group-allocation -o $@ $^
 $(BUILD)/engine_double_all.o: $(DOUBLE)
-	$(LD) -r --force-group-allocation -o $@ $^
+	$(quiet)$(LD) -r --force-group-allocation -o $@ $^
 
 $(BUILD)/start.o: runtime/start.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(say) CC $<
+	$(quiet)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 $(BUILD)/float/%.o: runtime/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(say) CC $<
+	$(quiet)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 $(BUILD)/double/%.o: runtime/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -DCR_DOUBLE -c -o $@ $<
+	$(quiet)$(CC) $(CFLAGS_ALL) -DCR_DOUBLE -c -o $@ $<
 $(BUILD)/float/registry.o: $(BUILD)/registry.c
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(say) CC $<
+	$(quiet)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 $(BUILD)/double/registry.o: $(BUILD)/registry.c
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(say) CC $<
+	$(quiet)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 # room:prefix of the descriptor; a file x.c in a room defines cr_PREFIX_x
 ROOMS := ops:op losses:loss miners:miner metrics:metric optim:optim data:data
@@ -102,7 +111,8 @@ test: deps-test
 c-tests: $(C_TESTS)
 $(BUILD)/tests/%: tests/c/%.c $(FLOAT)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -o $@ $< $(filter-out %/main.o,$(FLOAT)) -lcmocka $(LDLIBS)
+	$(say) CC $<
+	$(quiet)$(CC) $(CFLAGS_ALL) -o $@ $< $(filter-out %/main.o,$(FLOAT)) -lcmocka $(LDLIBS)
 
 # address and undefined-behaviour sanitizers, no caching allocator, a collection at every allocation
 check: deps-test

@@ -47,12 +47,12 @@ describe("backward", function()
     assert.is_true(crun.memory().live - before < 4096)
   end)
   it("starts from a given gradient", function()
-    local x = leaf{1, 2}
+    local x = leaf{1, 2};
     (x * 3):backward(crun.tensor{1, 10})
     assert.same({3, 30}, x:grad():totable())
   end)
   it("goes through views to the storage they share", function()
-    local x = leaf{{1, 2, 3}, {4, 5, 6}}
+    local x = leaf{{1, 2, 3}, {4, 5, 6}};
     (x:t():narrow(1, 2, 1) * 2):sum():backward()
     assert.same({{0, 2, 0}, {0, 2, 0}}, x:grad():totable())
   end)
@@ -111,7 +111,7 @@ end)
 
 describe("operators", function()
   it("take numbers where a tensor stands, on either side", function()
-    local x = leaf{1, 2}
+    local x = leaf{1, 2};
     ((2 - x) * 3 / 2 + 1):sum():backward()
     assert.same({-1.5, -1.5}, x:grad():totable())
     assert.equal("int64", (crun.int{1, 2} + 1):dtype())

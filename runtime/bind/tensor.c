@@ -42,11 +42,13 @@ cr_tensor *cr_bind_check_tensor(lua_State *L, int index, const char *where, cons
   return t;
 }
 
-/* The collector sees small userdata where there are megabytes: it is stepped for each MiB handed to Lua. */
+/* The collector sees small userdata where there are megabytes: it is stepped for each MiB handed to Lua. Tensors below
+ * a page do not count: their userdata alone make the collector run often enough, and steps cost more than they weigh. */
 void cr_bind_charge(lua_State *L, const cr_tensor *t) {
-  enum { MIB = 1 << 20 };
+  enum { MIB = 1 << 20, PAGE = 4096 };
   static size_t uncollected;
-  uncollected += t->storage->bytes + 256;
+  if (t->storage->bytes < PAGE) return;
+  uncollected += t->storage->bytes;
   if (uncollected < MIB) return;
   size_t kib = uncollected / 1024;
   uncollected = 0;
