@@ -27,7 +27,8 @@ function M.kind(value)
   if kind ~= "userdata" and kind ~= "table" then return kind end
   local meta = getmetatable(value)
   local name = type(meta) == "table" and rawget(meta, "__name")
-  return type(name) == "string" and name:match "^crun%.(%w+)" or kind
+  if type(name) ~= "string" then return kind end
+  return name:match "^crun%.(%w+)" or kind == "userdata" and name or kind
 end
 
 local function callable(value)
