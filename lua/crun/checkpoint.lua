@@ -158,6 +158,7 @@ function M.load(record, objects)
     error(("%s was written in %s, this process computes in %s%s"):format(record.path, record.precision,
       crun.precision, record.precision == "float64" and "; add --double" or "; leave out --double"), 0)
   end
+  local _ <close> = crun.no_grad()
   record.tensors = record.tensors or cio.read_safetensors(record.path)
   for key, object in pairs(objects) do
     local state = record.states[key]

@@ -369,6 +369,7 @@ local MAIN_OPTIONS <const> = {
 function M.take_options()
   local args, left, opts = crun.args or {}, {}, crun.options or {}
   if crun.options_taken then return opts end
+  if crun.script == "" then args = {} end                  -- crun -e CODE: nothing stands behind a script
   local i = 1
   while i <= #args do
     local arg = args[i]

@@ -83,6 +83,9 @@ function Run:last_words()
     or "there is no checkpoint yet"
 end
 
+-- An error's text without the place in front: it is raised again, with the script's own line.
+local function bare(message) return (tostring(message):match("^[^\n]*"):gsub("^%S+:%d+: ", "")) end
+
 -- Everything that writes goes through here, so that a full disk is one message wherever it strikes.
 function Run:writing(what, f, ...)
   local ok, result = pcall(f, ...)
@@ -91,7 +94,7 @@ function Run:writing(what, f, ...)
 end
 
 function Run:disk_failed(what, message)
-  message = tostring(message):gsub("^%S+:%d+: ", "")
+  message = bare(message)
   if self.bar then self.bar:clear() end
   self:mark("failed", EXIT_DISK, message)
   crun.fail("run", ("%s was not written: %s; nothing saved before is damaged: %s; make room, then: crun resume %s")
@@ -269,7 +272,7 @@ function Run:checkpoint(objects)
   end
   if self.found then
     local ok, message = pcall(checkpoint.load, self.found, objects)
-    if not ok then crun.fail("run:checkpoint", tostring(message), EXIT_CONFIG) end
+    if not ok then crun.fail("run:checkpoint", bare(message), EXIT_CONFIG) end
   end
   return self
 end
@@ -322,7 +325,7 @@ function Run:restore(name)
   local found, why = checkpoint.find(self.path .. "/checkpoints", name)
   if not found then crun.fail("run:restore", why) end
   local ok, message = pcall(checkpoint.load, found, self.objects)
-  if not ok then crun.fail("run:restore", tostring(message)) end
+  if not ok then crun.fail("run:restore", bare(message)) end
   local c = found.counters
   return { epoch = c.best and c.best.epoch or c.place.epoch, step = c.place.step, value = c.best and c.best.value }
 end
