@@ -15,6 +15,10 @@ static const cr_input inputs[] = { { "x", "... N N", CR_TREAL, 0 }, { 0 } };
 static const cr_output outputs[] = { { "y", "=0", CR_TREAL }, { 0 } };
 
 static bool check(cr_call *c, cr_error *err) {
+  const cr_tensor *x = c->in[0];
+  if (x->shape[x->ndim - 2] != x->shape[x->ndim - 1])
+    return cr_fail(err, CR_ESHAPE, "x must have as many rows as columns, got %lld and %lld",
+                   (long long)x->shape[x->ndim - 2], (long long)x->shape[x->ndim - 1]);
   int64_t n = c->dim['N'];
   if (n > CR_LAPACK_MOST)
     return cr_fail(err, CR_ESHAPE, "x may have at most %d rows, got %lld", CR_LAPACK_MOST, (long long)n);
