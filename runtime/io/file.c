@@ -287,9 +287,10 @@ bool cr_folder_make(const char *path, cr_error *err) {
   for (size_t i = 1; i <= n; i++) {
     if (part[i] != '/' && part[i] != '\0') continue;
     part[i] = '\0';
-    if (mkdir(part, 0777) < 0 &&
-        (errno != EEXIST || cr_path_look(part, NULL, NULL) != CR_PATH_FOLDER))
-      return fail_errno(err, "make the folder", part);
+    if (mkdir(part, 0777) < 0) {
+      if (errno == EEXIST && cr_path_look(part, NULL, NULL) != CR_PATH_FOLDER) errno = ENOTDIR;
+      if (errno != EEXIST) return fail_errno(err, "make the folder", part);
+    }
     part[i] = path[i];
   }
   return true;

@@ -48,7 +48,7 @@ size_t cr_json_unescape(const char *string, size_t n, char *out);
 bool cr_json_fail(const cr_json_reader *r, size_t at, cr_error *err, const char *format, ...)
   __attribute__((format(printf, 4, 5)));
 
-/* Writing. A number is the shortest decimal that reads back as the same double and always has a
+/* Writing. A number has 15, 16 or 17 digits, the fewest that read back as the same double, and a
  * point or an exponent. JSON has no NaN or infinity: they become the strings "NaN", "Infinity" and
  * "-Infinity", which pandas' read_json and Python's float() turn back into numbers. A string must
  * be UTF-8. */
