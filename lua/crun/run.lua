@@ -34,7 +34,8 @@ local M = {}
 local Run = { __name = "crun.run" }
 Run.__index = Run
 
-local EXIT_CONFIG <const>, EXIT_DIVERGED <const>, EXIT_DISK <const>, EXIT_STOPPED <const> = 3, 5, 74, 75
+local EXIT_CONFIG <const>, EXIT_DIVERGED <const>, EXIT_DISK <const> = 3, 5, 74
+local EXIT_STOPPED <const>, EXIT_AT_ONCE <const> = 75, 130
 
 local function iso(time) return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(time)) end
 
@@ -84,7 +85,9 @@ function Run:last_words()
 end
 
 -- An error's text without the place in front: it is raised again, with the script's own line.
-local function bare(message) return (tostring(message):match("^[^\n]*"):gsub("^%S+:%d+: ", "")) end
+local function bare(message)
+  return (tostring(message):match("^[^\n]*"):gsub("^%S+:%d+: ", ""):gsub("^io%.[%w_]+: ", ""))
+end
 
 -- Everything that writes goes through here, so that a full disk is one message wherever it strikes.
 function Run:writing(what, f, ...)
@@ -244,10 +247,16 @@ function Run:copy_sources()
   self:writing("the copy of the script", provenance.copy_sources, self.path .. "/source", self.copied)
 end
 
--- A run that is collected while it says "running" was left by an error that no loop of ours saw.
+-- A run that is collected while it says "running" was left without run:finish(): main.c notes in the registry how the script
+-- ended, "" where it ended well.
 function Run:__gc()
-  if self.record and self.record.state == "running" then
-    self:mark("failed", 1, "the script ended without run:finish()")
+  if not self.record or self.record.state ~= "running" then return end
+  local how = debug.getregistry()["crun.ended"]
+  if how == "" then
+    pcall(self.write_summary, self)
+    self:mark("done", 0)
+  else
+    self:mark("failed", 1, how and how:match("^[^\n]*") or "the script ended without run:finish()")
   end
 end
 
@@ -407,7 +416,9 @@ function Run:epochs(n)
     if self.ended or self.record.state ~= "running" then return end
     if err ~= nil then
       self.bar:clear()
-      self:mark("failed", 1, tostring(err):match("^[^\n]*"))
+      local text = tostring(err):match("^[^\n]*")
+      if text:find("interrupted$") then self:mark("stopped", EXIT_AT_ONCE, "stopped at once by a second signal")
+      else self:mark("failed", 1, text) end
     elseif self.in_epoch then
       end_epoch(self, true)
     end
@@ -609,7 +620,7 @@ function Run:picture(name, picture)
   return path
 end
 
---- The last line of a script: the run is done.
+--- The last line of a script: the run is done, its last results are written.
 function Run:finish()
   self:poll()
   if self.bar then self.bar:clear() end

@@ -9,7 +9,7 @@ local cfg = crun.config {
   seed   = 1,
   source = { "sampler", choices = { "sampler", "through", "loop", "count" }, help = "what run:steps is given" },
   signal_at = 0, signal = "INT", twice = false,
-  nan_at = 0, error_at = 0, full_at = 0, coroutine = false, kill_at = 0, weight_nan_at = 0,
+  nan_at = 0, error_at = 0, full_at = 0, full_after = 1, coroutine = false, kill_at = 0, weight_nan_at = 0,
   loops = 1, break_after = 0, finish = true,
 }
 
@@ -47,12 +47,12 @@ local function step(rows)
   local at = run:step()
   if cfg.source == "count" then rows = crun.randperm(crun.rng(cfg.seed, "rows", at), N):narrow(1, 1, cfg.batch) end
   local noise = crun.randn(crun.rng(cfg.seed, "noise", at), cfg.batch, D) * 0.1
-  if at == cfg.error_at then error("a mistake of the script") end
+  if at == cfg.error_at and not run.resumed then error("a mistake of the script") end
   local out = (x:index_select(rows, 1) + noise):matmul(w)
   local off = out - y:index_select(rows, 1)
   local loss = (off * off):mean()
-  if at == cfg.nan_at then loss = loss * (0 / 0) end
-  if at == cfg.full_at then crun.io.fail_at(1, true) end
+  if at == cfg.nan_at and not run.resumed then loss = loss * (0 / 0) end
+  if at == cfg.full_at and not run.resumed then crun.io.fail_at(cfg.full_after, true) end
   run:check_loss(loss)
   w:zero_grad_()
   loss:backward()
@@ -64,7 +64,7 @@ local function step(rows)
     signal(cfg.signal)
     if cfg.twice then signal(cfg.signal) end
   end
-  if at == cfg.kill_at then signal("KILL") end
+  if at == cfg.kill_at and not run.resumed then signal("KILL") end
   run:log { ["train/loss"] = loss, ["train/active"] = 0.5 }
 end
 
