@@ -1,0 +1,26 @@
+/* log.c - natural logarithm
+ *
+ *   y = log x        dL/dx = g / x
+ *
+ * -inf at 0, nan below it. */
+#include "autograd/op.h"
+#include "kernels/elementwise.h"
+
+static const cr_input inputs[] = { { "x", "...", CR_TREAL, CR_STRIDED }, { 0 } };
+static const cr_output outputs[] = { { "y", "=0", CR_TREAL }, { 0 } };
+
+static inline real value(cr_point e) { return cr_log(e.x); }
+static inline real gradient(cr_point e) { return e.g / e.x; }
+
+CR_LOOP(values, real, value)
+CR_LOOP(gradients, real, gradient)
+
+static void forward(cr_call *c) { cr_elementwise_forward(c, values); }
+static void backward(cr_call *c) { cr_elementwise_backward(c, (cr_loop_fn[]){ gradients }); }
+
+const cr_op cr_op_log = {
+  .name = "log", .help = "natural logarithm",
+  .formula = "y = log x",
+  .inputs = inputs, .outputs = outputs, .backward_reads = CR_READS_IN0,
+  .forward = forward, .backward = backward,
+};

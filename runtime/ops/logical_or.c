@@ -1,0 +1,31 @@
+/* logical_or.c - where either is not 0
+ *
+ *   out = 1 where x != 0 or y != 0, else 0        (uint8, no gradient)
+ *
+ * Shapes broadcast. nan counts as true. */
+#include "autograd/op.h"
+#include "kernels/elementwise.h"
+
+static const cr_input inputs[] = {
+  { "x", "...", CR_TSAME, CR_STRIDED | CR_NOGRAD },
+  { "y", "...", CR_TSAME, CR_STRIDED | CR_NOGRAD },
+  { 0 }
+};
+static const cr_output outputs[] = { { "out", NULL, CR_TBYTE }, { 0 } };
+
+static inline uint8_t value(cr_point e) { return (e.x != 0) | (e.y != 0); }
+static inline uint8_t whole(cr_whole e) { return (e.x != 0) | (e.y != 0); }
+
+CR_LOOP(values, uint8_t, value)
+CR_WHOLE_LOOP(ints, int64_t, uint8_t, whole)
+CR_WHOLE_LOOP(bytes, uint8_t, uint8_t, whole)
+
+static void forward(cr_call *c) {
+  cr_elementwise_forward_typed(c, 0, (cr_typed_loops){ values, ints, bytes });
+}
+
+const cr_op cr_op_logical_or = {
+  .name = "logical_or", .help = "1 where x or y is not 0",
+  .formula = "out = max([x != 0], [y != 0])",
+  .inputs = inputs, .outputs = outputs, .check = cr_elementwise_check, .forward = forward,
+};

@@ -1,0 +1,24 @@
+/* tan.c - tangent
+ *
+ *   y = tan x        dL/dx = g (1 + y^2) */
+#include "autograd/op.h"
+#include "kernels/elementwise.h"
+
+static const cr_input inputs[] = { { "x", "...", CR_TREAL, CR_STRIDED }, { 0 } };
+static const cr_output outputs[] = { { "y", "=0", CR_TREAL }, { 0 } };
+
+static inline real value(cr_point e) { return tan(e.x); }
+static inline real gradient(cr_point e) { return e.g * (1 + e.out * e.out); }
+
+CR_LOOP(values, real, value)
+CR_LOOP(gradients, real, gradient)
+
+static void forward(cr_call *c) { cr_elementwise_forward(c, values); }
+static void backward(cr_call *c) { cr_elementwise_backward(c, (cr_loop_fn[]){ gradients }); }
+
+const cr_op cr_op_tan = {
+  .name = "tan", .help = "tangent",
+  .formula = "y = tan x",
+  .inputs = inputs, .outputs = outputs, .backward_reads = CR_READS_OUT0,
+  .forward = forward, .backward = backward,
+};
