@@ -6,7 +6,8 @@
 --     }
 --     local z = net(images)
 --
--- A module is a table. Tensors and modules in its fields are found by walking them in the order they were first set:
+-- A module is a table. Tensors and modules in its fields are found by walking them in the order they were first set
+-- (one statement each: Lua does `self.a, self.b = x, y` from the right):
 --   nn.parameter(t)      a parameter: trained, in state()
 --   another tensor       a buffer: not trained, in state()
 --   a module             a child; its parameters are named "field.weight"
@@ -17,7 +18,8 @@
 --
 --     local Block = nn.class "Block"
 --     function Block:init(width, inner)
---       self.down, self.up = nn.Linear(width, inner), nn.Linear(inner, width)
+--       self.down = nn.Linear(width, inner)
+--       self.up = nn.Linear(inner, width)
 --     end
 --     function Block:forward(x) return x + self.up(self.down(x):relu()) end
 --     local net = nn.Sequential { Block(64, 16), Block(64, 16), nn.Normalize() }
@@ -622,9 +624,11 @@ local function batch_norm_class(name, least, most, form)
     })
     self.momentum, self.eps = o.momentum, o.eps
     if o.affine then
-      self.weight, self.bias = M.parameter(crun.ones(channels)), M.parameter(crun.zeros(channels))
+      self.weight = M.parameter(crun.ones(channels))
+      self.bias = M.parameter(crun.zeros(channels))
     end
-    self.running_mean, self.running_var = crun.zeros(channels), crun.ones(channels)
+    self.running_mean = crun.zeros(channels)
+    self.running_var = crun.ones(channels)
   end
 
   function BatchNorm:forward(x)
@@ -654,7 +658,10 @@ function LayerNorm:init(width, opts)
   self.width = check_size(where, "the width", width)
   local o = check(where, opts, { eps = { "number", 1e-5, above = 0 }, affine = { "boolean", true } })
   self.eps = o.eps
-  if o.affine then self.weight, self.bias = M.parameter(crun.ones(width)), M.parameter(crun.zeros(width)) end
+  if o.affine then
+    self.weight = M.parameter(crun.ones(width))
+    self.bias = M.parameter(crun.zeros(width))
+  end
 end
 
 function LayerNorm:forward(x)
@@ -680,7 +687,10 @@ function GroupNorm:init(groups, channels, opts)
   end
   local o = check(where, opts, { eps = { "number", 1e-5, above = 0 }, affine = { "boolean", true } })
   self.eps = o.eps
-  if o.affine then self.weight, self.bias = M.parameter(crun.ones(channels)), M.parameter(crun.zeros(channels)) end
+  if o.affine then
+    self.weight = M.parameter(crun.ones(channels))
+    self.bias = M.parameter(crun.zeros(channels))
+  end
 end
 
 function GroupNorm:forward(x)
@@ -716,7 +726,8 @@ local function dropout_class(name)
     if type(p) == "table" and opts == nil then opts, p = p, nil end
     self.p = options.check_value(where, "p", p, { "number", 0.5, least = 0, most = 1 })
     local o = check(where, opts, { rng = { "rng", M.rng } })
-    self.seed, self.step = crun.int { o.rng:below(2 ^ 31 | 0) }, crun.int { 0 }
+    self.seed = crun.int { o.rng:below(2 ^ 31 | 0) }
+    self.step = crun.int { 0 }
   end
   function Dropout:describe() return ("p %g"):format(self.p) end
   function Dropout:mask_options()
@@ -792,11 +803,12 @@ end
 
 -- ---- activations ---------------------------------------------------------------------------------------
 
--- nn.ReLU() and the rest: modules around the operator of the same meaning; options go to the operator.
+-- nn.ReLU() and the rest: modules around the operator of the same meaning; options go to the operator:
+-- nn.LeakyReLU { slope = 0.1 }.
 local activations = {
-  ReLU = "relu", LeakyReLU = "leaky_relu", ELU = "elu", SELU = "selu", CELU = "celu", GELU = "gelu", SiLU = "silu",
-  Mish = "mish", Sigmoid = "sigmoid", LogSigmoid = "logsigmoid", Tanh = "tanh", Softplus = "softplus", Softsign = "softsign",
-  HardTanh = "hardtanh", HardSigmoid = "hardsigmoid", HardSwish = "hardswish", ReLU6 = "relu6", Softmax = "softmax",
+  ReLU = "relu", LeakyReLU = "leaky_relu", ELU = "elu", SELU = "selu", GELU = "gelu", SiLU = "silu",
+  Mish = "mish", Sigmoid = "sigmoid", LogSigmoid = "logsigmoid", Tanh = "tanh", Softplus = "softplus", Softsign = function(x) return x / (x:abs() + 1) end,
+  HardTanh = function(x) return x:clamp { min = -1, max = 1 } end, HardSigmoid = "hardsigmoid", HardSwish = "hardswish", ReLU6 = "relu6", Softmax = "softmax",
   LogSoftmax = "log_softmax",
 }
 
@@ -806,8 +818,9 @@ for name, op in pairs(activations) do
     if opts ~= nil then self._options = options.check_value("nn." .. name, "its options", opts, "table") end
   end
   function Activation:forward(x)
-    if self._options then return crun[op](x, self._options) end
-    return crun[op](x)
+    local f = type(op) == "function" and op or crun[op]
+    if self._options then return f(x, self._options) end
+    return f(x)
   end
   M[name] = Activation
 end

@@ -534,7 +534,7 @@ end
 
 --- Queries and what lies nearest to them, one row each: the query, then its k nearest others, right or wrong by label.
 -- images; labels int64 [N]; embeddings [N, D]; queries: row numbers (the first 6 rows); k (8); names: class names by label;
--- size (68). Nearness is the cosine; the number under an image is its value. gallery = true lets a query find itself.
+-- size (68). Nearness is the cosine; the number under an image is its value. A query never finds itself.
 function M.retrieval(opts)
   local where = "plot.retrieval"
   local o = check(where, opts, {
@@ -557,9 +557,9 @@ function M.retrieval(opts)
   local _ <close> = crun.no_grad()
   local unit = o.embeddings / ((o.embeddings * o.embeddings):sum { dim = 2, keepdim = true }:sqrt() + 1e-12)
 
-  local gap, margin, top, caption, apart = 9, 18, (o.title and 46 or 14) + 22, 18, 22
+  local gap, margin, top, caption, apart, between = 9, 18, (o.title and 46 or 14) + 22, 18, 22, 16
   local c = canvas.new(2 * margin + (k + 1) * (o.size + gap) - gap + apart,
-    top + #queries * (o.size + caption + gap) - gap + margin, o.scale)
+    top + #queries * (o.size + caption + between) - between + margin, o.scale)
   if o.title then
     c:text(canvas.fit(o.title, c.width - 2 * margin, TITLE * 1.05), margin, 24, { size = TITLE, weight = 1.45, valign = "middle" })
   end
@@ -573,7 +573,7 @@ function M.retrieval(opts)
     local order = {}
     for i = 1, n do if i ~= q then order[#order + 1] = i end end
     table.sort(order, function(a, b) return near[a] > near[b] or (near[a] == near[b] and a < b) end)
-    local y = top + (row - 1) * (o.size + caption + gap)
+    local y = top + (row - 1) * (o.size + caption + between)
     draw_cell(c, image(q), margin, y, o.size, colors.soft)
     local name = o.names[labels[q]] or tostring(labels[q])
     c:text(canvas.fit(name, o.size + apart, 11), margin + o.size / 2, y + o.size + 7,
@@ -586,7 +586,8 @@ function M.retrieval(opts)
         { size = 11, align = "center", valign = "top", color = colors.soft })
     end
     if row < #queries then
-      c:line({ margin, y + o.size + caption + gap / 2, c.width - margin, y + o.size + caption + gap / 2 }, { color = colors.grid })
+      local line = y + o.size + caption + between / 2 - 1
+      c:line({ margin, line, c.width - margin, line }, { color = colors.grid })
     end
   end
   return finish(c, o)
@@ -641,8 +642,10 @@ function M.map(opts)
         local side = o.size or 34
         local picture = image(i)
         c:image(picture, px - side / 2, py - side / 2, side, side)
-        local a, b = side / 2 + 0.5, (style(k))
-        c:line({ px - a, py - a, px + a, py - a, px + a, py + a, px - a, py + a }, { color = b, width = 2, closed = true })
+        local a, color, dash = side / 2 + 0.5, style(k)
+        c:line({ px - a, py - a, px + a, py - a, px + a, py + a, px - a, py + a },
+          { color = color, width = 2, closed = true, dash = dash })
+        note_busy(busy, { px - a, py - a, px + a, py - a, px + a, py + a, px - a, py + a })
       else
         list[k] = list[k] or {}
         local to = list[k]
@@ -654,8 +657,8 @@ function M.map(opts)
   for k, label in ipairs(classes) do
     local color, shape = (style(k)), SHAPES[(k - 1 + (k - 1) // #palette) % #SHAPES + 1]
     if list[k] then c:marks(list[k], { color = color, shape = shape, size = o.size or 8, edge = 0.6, alpha = 0.9 }) end
-    entries[k] = { name = o.names[label] or ("class %d"):format(label), kind = "mark", color = color,
-      shape = image and "square" or shape }
+    entries[k] = { name = o.names[label] or ("class %d"):format(label), kind = not image and "mark" or "line",
+      color = color, shape = not image and shape or nil, dash = select(2, style(k)) }
   end
   if labels and #classes <= 12 then draw_legend(c, box, entries, busy, o.legend) end
   return finish(c, o)
