@@ -2,7 +2,8 @@ local crun = require "crun"
 local augment = crun.data.augment
 
 local images = crun.data.faces { identities = 5, per_identity = 4, size = 24 }
-local everything = { flip = 0.5, shift = 0.1, scale = 0.2, rotation = 15, brightness = 0.1, contrast = 0.3, blur = 1,
+local everything = { flip = 0.5, shift = 0.1, scale = 0.2, rotation = 15, brightness = 0.1,
+    contrast = 0.3, blur = 1,
                      erase = 0.5, seed = 3, epoch = 2 }
 
 local function with(more)
@@ -72,12 +73,14 @@ describe("data.augment", function()
 
   it("draws each change apart from the others", function()
     -- the mirror images of a run with a blur are those of one without
-    local a, b = augment(images, { flip = 0.5 }), augment(images, { flip = 0.5, brightness = 0.0001, contrast = 0.0001 })
+    local a, b = augment(images, { flip = 0.5 }), augment(images,
+        { flip = 0.5, brightness = 0.0001, contrast = 0.0001 })
     assert.is_true(crun.allclose(a, b, 0, 1e-3))
   end)
 
   it("turns a ramp by the angle asked for", function()
-    -- x + 2 y on a large field: bilinear sampling of a plane is exact, the slope turns, the middle stays
+    -- x + 2 y on a large field: bilinear sampling of a plane is exact, the slope turns, the middle
+    -- stays
     local ramp = {}
     for y = 1, 41 do
       ramp[y] = {}
@@ -165,11 +168,15 @@ describe("data.augment", function()
       assert.is_false(ok)
       return text
     end
-    assert.matches("data.augment: rows[2] must be in 1 .. 20, got 21", message(images, crun.int{1, 21}), 1, true)
-    assert.matches("data.augment: rows[1] must be in 1 .. 20, got 0", message(images, crun.int{0}), 1, true)
+    assert.matches("data.augment: rows[2] must be in 1 .. 20, got 21",
+        message(images, crun.int{1, 21}), 1, true)
+    assert.matches("data.augment: rows[1] must be in 1 .. 20, got 0", message(images, crun.int{0}),
+        1, true)
     assert.matches("data.augment: crop of 30 x 24 does not fit into images of 24 x 24",
                    message(images, { crop = { 30, 24 } }), 1, true)
-    assert.matches("data.augment: flip must be in 0 .. 1, got 2", message(images, { flip = 2 }), 1, true)
-    assert.matches("data.augment: samples must have shape [B] with B = 2", message(images, crun.int{1, 2}, crun.int{1}), 1, true)
+    assert.matches("data.augment: flip must be in 0 .. 1, got 2", message(images, { flip = 2 }), 1,
+        true)
+    assert.matches("data.augment: samples must have shape [B] with B = 2",
+        message(images, crun.int{1, 2}, crun.int{1}), 1, true)
   end)
 end)

@@ -1,7 +1,8 @@
 local crun = require "crun"
 local faces = crun.data.faces
 
-local dials = { "shift", "scale", "rotation", "turn", "light", "expression", "spectacles", "beard", "cap", "noise",
+local dials = { "shift", "scale", "rotation", "turn", "light", "expression", "spectacles", "beard",
+    "cap", "noise",
                 "background" }
 
 local function with(value, more)
@@ -15,7 +16,8 @@ local function equal(a, b) return crun.allclose(a:real(), b:real(), 0, 0) end
 
 -- mean absolute difference over a window of rows and columns, in grey levels
 local function differ(a, b, top, bottom, left, right)
-  local function cut(x) return x:narrow(1, top, bottom - top + 1):narrow(2, left, right - left + 1):real() end
+  local function cut(x) return x:narrow(1, top, bottom - top + 1):narrow(2, left,
+      right - left + 1):real() end
   return (cut(a) - cut(b)):abs():mean():item()
 end
 
@@ -65,7 +67,8 @@ describe("data.faces", function()
       for i = 1, 24 do n = n + (equal(still[i], changed[i]) and 0 or 1) end
       assert.is_true(n >= 3, ("%d of 24 pictures changed"):format(n))
       -- and leaves what the others draw alone: no dial, no change
-      assert.is_true(equal(still, (faces(with(0, { identities = 1, per_identity = 24, size = 32, [dial] = 0 })))))
+      assert.is_true(equal(still,
+          (faces(with(0, { identities = 1, per_identity = 24, size = 32, [dial] = 0 })))))
     end)
   end
 
@@ -105,7 +108,9 @@ describe("data.faces", function()
   end)
 
   it("says what is wrong", function()
-    assert.error_matches(function() faces { size = 4 } end, "data.faces: size must be in 8 .. 256, got 4", 1, true)
-    assert.error_matches(function() faces { hats = 1 } end, "data.faces: unknown option 'hats'", 1, true)
+    assert.error_matches(function() faces { size = 4 } end,
+        "data.faces: size must be in 8 .. 256, got 4", 1, true)
+    assert.error_matches(function() faces { hats = 1 } end, "data.faces: unknown option 'hats'", 1,
+        true)
   end)
 end)

@@ -1,16 +1,19 @@
---- Looks at the drawn faces: a grid of people as a PNG, and how well raw pixels tell unseen people apart.
+--- Looks at the drawn faces: a grid of people as a PNG, and how well raw pixels tell unseen people
+--- apart.
 --   crun datasets/faces/look.lua [PNG [DIAL=VALUE...]]      e.g. faces.png turn=2 light=0
 local crun = require "crun"
 local M = {}
 
---- MAP@R of raw pixels by squared distance; images uint8 [people * each, 1, S, S], `each` in a row per person.
+--- MAP@R of raw pixels by squared distance; images uint8 [people * each, 1, S, S], `each` in a row
+--- per person.
 function M.map_at_r(images, each)
   each = each or 20
   local n = images:size(1)
   local x = images:reshape(n, -1):real() / 255
   local square = (x * x):sum(2)
   local distance = square:reshape(n, 1) + square:reshape(1, n) - 2 * x:matmul(x:t())
-  local _, nearest = crun.topk(distance, each, 2, false)          -- ascending; the query itself among them
+  -- ascending; the query itself among them
+  local _, nearest = crun.topk(distance, each, 2, false)
   local total = 0
   for i, row in ipairs(nearest:totable()) do
     local rank, hits = 0, 0

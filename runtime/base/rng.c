@@ -1,9 +1,10 @@
 /* rng.c - Philox 4x32-10 and what is drawn from it
  *
- * The 128-bit counter of a word is (place, draw / 4), the word within the block draw % 4. Seed and stream are
- * 64 bits each and the key of Philox has 64: they are folded by two rounds of the splitmix64 finaliser (Steele,
- * Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), so neighbouring seeds
- * and streams get unrelated keys. Two (seed, stream) pairs share a key with probability 2^-64. */
+ * The 128-bit counter of a word is (place, draw / 4), the word within the block draw % 4. Seed and
+ * stream are 64 bits each and the key of Philox has 64: they are folded by two rounds of the
+ * splitmix64 finaliser (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+ * OOPSLA 2014), so neighbouring seeds and streams get unrelated keys. Two (seed, stream) pairs
+ * share a key with probability 2^-64. */
 #include "base/rng.h"
 
 #include <math.h>
@@ -60,8 +61,9 @@ uint64_t cr_rng_u64(cr_rng *rng) {
   return low | (uint64_t)cr_rng_u32(rng) << 32;
 }
 
-/* Lemire, "Fast random integer generation in an interval", ACM TOMACS 2019: the high half of x * n, drawn again
- * in the few cases (fewer than n in 2^32 or 2^64) that would make some numbers likelier than others. */
+/* Lemire, "Fast random integer generation in an interval", ACM TOMACS 2019: the high half of x * n,
+ * drawn again in the few cases (fewer than n in 2^32 or 2^64) that would make some numbers likelier
+ * than others. */
 uint64_t cr_rng_below(cr_rng *rng, uint64_t n) {
   if (n <= UINT32_MAX) {
     uint32_t n32 = (uint32_t)n, refused = (0u - n32) % n32;

@@ -1,22 +1,28 @@
 /* augment.c - byte images to a batch of reals, changed at random
  *
- *   batch = crun.data.augment(images, rows, { flip = 0.5, shift = 0.05, rotation = 10, seed = 1, epoch = 3 })
+ *   batch = crun.data.augment(images, rows, { flip = 0.5, shift = 0.05, seed = 1, epoch = 3 })
  *
- *   images   uint8 [N C H W]   rows  int64 [B], row numbers from 1 (absent: all)   batch  real [B C h w]
+ *   images   uint8 [N C H W]
+ *   rows     int64 [B], row numbers from 1 (absent: all of them in order)
  *   samples  int64 [B], what the random numbers of a row hang on (absent: its row number)
+ *   batch    real [B C h w]
  *
  * For each row, in this order:
- *   1. one affine map, bilinear, the edge repeated outside: mirror left and right with probability `flip`; turn by up to
- *      `rotation` degrees; grow by a factor e^s, |s| <= ln(1 + `scale`); move by up to `shift` of each side; crop a window
- *   2. (value - mean of the image) (1 + c) + mean + b, |c| <= `contrast`, |b| <= `brightness`, then into [0, 1]
+ *   1. one affine map, bilinear, the edge repeated outside: mirror left and right with probability
+ *      `flip`; turn by up to `rotation` degrees; grow by a factor e^s, |s| <= ln(1 + `scale`); move
+ *      by up to `shift` of each side; crop a window
+ *   2. (value - mean of the image) (1 + c) + mean + b, |c| <= `contrast`, |b| <= `brightness`, then
+ *      into [0, 1]
  *   3. Gaussian blur, sigma uniform in 0 .. `blur` pixels
- *   4. with probability `erase`, a rectangle of up to `erase_area` of the window, its sides within 1 : 3, gets the mean of the image
- *      (Zhong, Zheng, Kang, Li, Yang, "Random erasing data augmentation", AAAI 2020, there with random values)
+ *   4. with probability `erase`, a rectangle of up to `erase_area` of the window, its sides within
+ *      1 : 3, gets the mean of the image (Zhong, Zheng, Kang, Li, Yang, "Random erasing data
+ *      augmentation", AAAI 2020, there with random values)
  *   5. (value - `mean`) / `std`
  *
- * Random numbers depend on (seed, epoch, sample) and on nothing else: not on the place in the batch, its size or the
- * threads; each step always takes its own, so changing one option leaves the draws of the others as they were.
- * With every change at 0 the batch is byte / 255 exactly. Rows are gathered here: the data set is not copied. */
+ * Random numbers depend on (seed, epoch, sample) and on nothing else: not on the place in the
+ * batch, its size or the threads; each step always takes its own, so changing one option leaves the
+ * draws of the others as they were. With every change at 0 the batch is byte / 255 exactly. Rows
+ * are gathered here: the data set is not copied. */
 #include <math.h>
 #include "autograd/op.h"
 #include "base/pool.h"
@@ -24,7 +30,8 @@
 #include "kernels/image.h"
 
 enum { IMAGES, ROWS, SAMPLES };
-enum { FLIP, SHIFT, SCALE, ROTATION, BRIGHTNESS, CONTRAST, BLUR, ERASE, ERASE_AREA, CROP, CROP_AT, MEAN, STD, SEED, EPOCH };
+enum { FLIP, SHIFT, SCALE, ROTATION, BRIGHTNESS, CONTRAST, BLUR, ERASE, ERASE_AREA, CROP, CROP_AT,
+    MEAN, STD, SEED, EPOCH };
 enum { CROP_CENTRE, CROP_RANDOM };
 enum { PIXELS_A_BLOCK = 16384 };
 
@@ -49,8 +56,10 @@ static const cr_option options[] = {
   [BLUR]       = { "blur", 0, 0, CR_BLUR_MOST, "most sigma, pixels" },
   [ERASE]      = { "erase", 0, 0, 1, "probability of a blank rectangle" },
   [ERASE_AREA] = { "erase_area", 0.2, 0, 1, "its largest share of the image" },
-  [CROP]       = { "crop", 0, 1, 65535, "height and width (or both at once) of the window taken; absent: the image", CR_COUNTS },
-  [CROP_AT]    = { "crop_at", CROP_RANDOM, 0, 1, "where the window lies", CR_CHOICE, "centre random" },
+  [CROP]       = { "crop", 0, 1, 65535,
+      "height and width (or both at once) of the window taken; absent: the image", CR_COUNTS },
+  [CROP_AT]    = { "crop_at", CROP_RANDOM, 0, 1, "where the window lies", CR_CHOICE,
+      "centre random" },
   [MEAN]       = { "mean", 0, -INFINITY, INFINITY, "subtracted at the end" },
   [STD]        = { "std", 1, 1e-6, INFINITY, "divided by at the end" },
   [SEED]       = { "seed", 1, 0, WHOLE, "of the random numbers", CR_COUNT },
@@ -71,7 +80,8 @@ typedef struct sizes { int64_t B, C, H, W, h, w; } sizes;
 static sizes sizes_of(const cr_call *c) {
   const cr_tensor *in = c->in[IMAGES], *rows = c->in[ROWS];
   const cr_list *crop = &c->list[CROP];
-  sizes s = { rows ? rows->shape[0] : in->shape[0], in->shape[1], in->shape[2], in->shape[3], in->shape[2], in->shape[3] };
+  sizes s = { rows ? rows->shape[0] : in->shape[0], in->shape[1], in->shape[2], in->shape[3],
+      in->shape[2], in->shape[3] };
   if (crop->n > 0) s.h = crop->at[0], s.w = crop->at[crop->n - 1];
   return s;
 }
@@ -86,10 +96,12 @@ static bool check(cr_call *c, cr_error *err) {
   sizes s = sizes_of(c);
   if (s.C * s.H * s.W == 0) {
     char text[CR_SHAPE_TEXT];
-    return cr_fail(err, CR_ESHAPE, "images must not be empty, got %s", cr_shape_text(4, in->shape, text));
+    return cr_fail(err, CR_ESHAPE, "images must not be empty, got %s",
+        cr_shape_text(4, in->shape, text));
   }
   if (c->list[CROP].n > 2)
-    return cr_fail(err, CR_EVALUE, "crop must be one number or {height, width}, got %d numbers", c->list[CROP].n);
+    return cr_fail(err, CR_EVALUE, "crop must be one number or {height, width}, got %d numbers",
+        c->list[CROP].n);
   if (s.h < 1 || s.w < 1 || s.h > s.H || s.w > s.W)
     return cr_fail(err, CR_EVALUE, "crop of %lld x %lld does not fit into images of %lld x %lld",
                    (long long)s.h, (long long)s.w, (long long)s.H, (long long)s.W);
@@ -107,7 +119,8 @@ static bool check(cr_call *c, cr_error *err) {
   return true;
 }
 
-/* window -> image: middle of the window to that of the cropped part, moved back, turned back, shrunk, mirrored */
+/* window -> image: middle of the window to that of the cropped part, moved back, turned back,
+ * shrunk, mirrored */
 static void draw_map(const double *option, const sizes *s, cr_rng *rng, change *to) {
   bool mirrored = cr_rng_uniform(rng) < option[FLIP];
   double move_x = cr_rng_range(rng, -1, 1) * option[SHIFT] * (double)s->W;
@@ -115,7 +128,8 @@ static void draw_map(const double *option, const sizes *s, cr_rng *rng, change *
   double size = exp(cr_rng_range(rng, -1, 1) * log1p(option[SCALE]));
   double angle = cr_rng_range(rng, -1, 1) * option[ROTATION] * 0.017453292519943295;
   double slack_x = (double)(s->W - s->w), slack_y = (double)(s->H - s->h);
-  double at_x = floor(cr_rng_uniform(rng) * (slack_x + 1)), at_y = floor(cr_rng_uniform(rng) * (slack_y + 1));
+  double at_x = floor(cr_rng_uniform(rng) * (slack_x + 1));
+  double at_y = floor(cr_rng_uniform(rng) * (slack_y + 1));
   if (option[CROP_AT] == CROP_CENTRE) at_x = floor(slack_x / 2), at_y = floor(slack_y / 2);
 
   /* image = middle + A (window + crop corner - middle - move), A = mirror . turn / size */
@@ -147,7 +161,8 @@ static void draw_erase(const double *option, const sizes *s, cr_rng *rng, change
 
 static change draw(const cr_call *c, const sizes *s, int64_t sample) {
   const double *option = c->option;
-  cr_rng rng = cr_rng_at((uint64_t)option[SEED], cr_rng_hash("augment") + (uint64_t)option[EPOCH], (uint64_t)sample);
+  uint64_t stream = cr_rng_hash("augment") + (uint64_t)option[EPOCH];
+  cr_rng rng = cr_rng_at((uint64_t)option[SEED], stream, (uint64_t)sample);
   change to;
   draw_map(option, s, &rng, &to);
   to.contrast = 1 + cr_rng_range(&rng, -1, 1) * option[CONTRAST];
@@ -171,7 +186,8 @@ static void tone(real *x, int64_t n, real centre, real contrast, real brightness
   }
 }
 
-static void plane(const cr_call *c, const sizes *s, const change *to, const uint8_t *in, real centre, real *out, real *scratch) {
+static void plane(const cr_call *c, const sizes *s, const change *to, const uint8_t *in,
+    real centre, real *out, real *scratch) {
   real *unpacked = scratch, *row = unpacked + (s->H + 1) * (s->W + 1), *room = row + 2 * s->w;
   int64_t n = s->h * s->w;
   if (to->moves) {
@@ -180,7 +196,8 @@ static void plane(const cr_call *c, const sizes *s, const change *to, const uint
   } else {
     for (int64_t i = 0; i < n; i++) out[i] = (real)in[i] / (real)255;
   }
-  if (to->contrast != 1 || to->brightness != 0) tone(out, n, centre, (real)to->contrast, (real)to->brightness);
+  if (to->contrast != 1 || to->brightness != 0)
+    tone(out, n, centre, (real)to->contrast, (real)to->brightness);
   if (to->sigma > 0) cr_kernel_image_blur(out, s->h, s->w, to->sigma, room);
   if (to->erases)
     for (int64_t y = to->top; y < to->top + to->height; y++)
@@ -198,8 +215,10 @@ static int64_t rows_a_block(const sizes *s) {
 static void block(void *context, int64_t index, int worker) {
   const cr_call *c = context;
   sizes s = sizes_of(c);
-  int64_t rows = rows_a_block(&s), begin = index * rows, end = begin + rows < s.B ? begin + rows : s.B;
-  real *scratch = (real *)c->scratch + (size_t)worker * scratch_reals(&s), *out = cr_reals(c->out[0]);
+  int64_t rows = rows_a_block(&s), begin = index * rows, after = begin + rows;
+  int64_t end = after < s.B ? after : s.B;
+  real *scratch = (real *)c->scratch + (size_t)worker * scratch_reals(&s);
+  real *out = cr_reals(c->out[0]);
   for (int64_t i = begin; i < end; i++) {
     int64_t row = c->in[ROWS] ? cr_ints(c->in[ROWS])[i] : i + 1;
     int64_t sample = c->in[SAMPLES] ? cr_ints(c->in[SAMPLES])[i] : row;
@@ -218,7 +237,7 @@ static void forward(cr_call *c) {
 }
 
 const cr_op cr_data_augment = {
-  .name = "augment", .help = "rows of byte images as reals, changed at random by (seed, epoch, sample)",
+  .name = "augment", .help = "rows of byte images as reals, changed at random",
   .inputs = inputs, .outputs = outputs, .options = options,
   .check = check, .forward = forward,
 };

@@ -1,15 +1,16 @@
 /* faces.c - the face set that ships with crun: drawn, not stored
  *
- *   images, labels = crun.data.faces { identities = 200, per_identity = 20, first = 1, seed = 1, size = 64 }
+ *   images, labels = crun.data.faces { identities = 200, per_identity = 20, first = 1, seed = 1 }
  *
  *   images  uint8 [N 1 S S]   N = identities x per_identity, the images of one person side by side
  *   labels  int64 [N]         the number of the person: first .. first + identities - 1
  *
- * A picture is a pure function of (seed, person, image number, dials): the same whatever else is drawn beside it, in
- * whatever order, by any number of threads, in either precision. So people 201 .. 260 drawn alone are those of a larger
- * set, and first_image = 21 goes on where per_identity = 20 ended. A dial scales one circumstance of the picture:
- * 0 off, 1 as designed; the three accessories take it as a factor of how often they appear. With every dial at 0 all
- * pictures of a person are equal. kernels/face_model.h has the traits, kernels/face_draw.c the drawing. */
+ * A picture is a pure function of (seed, person, image number, dials): the same whatever else is
+ * drawn beside it, in whatever order, by any number of threads, in either precision. So people 201
+ * to 260 drawn alone are those of a larger set, and first_image = 21 goes on where per_identity =
+ * 20 ended. A dial scales one circumstance of the picture: 0 off, 1 as designed; the three
+ * accessories take it as a factor of how often they appear. With every dial at 0 all pictures of a
+ * person are equal. kernels/face_model.h has the traits, kernels/face_draw.c the drawing. */
 #include "autograd/op.h"
 #include "base/pool.h"
 #include "kernels/face_model.h"
@@ -41,11 +42,13 @@ static const cr_option options[] = {
   [DIALS + FACE_TURN]       = { "turn", 1, 0, 2, "dial: turn and nod of the head" },
   [DIALS + FACE_LIGHT]      = { "light", 1, 0, 2, "dial: direction and strength of the light" },
   [DIALS + FACE_EXPRESSION] = { "expression", 1, 0, 2, "dial: mouth, brows, eyelids, gaze" },
-  [DIALS + FACE_SPECTACLES] = { "spectacles", 1, 0, 4, "dial: how often, 1 is every fourth picture" },
+  [DIALS + FACE_SPECTACLES] = { "spectacles", 1, 0, 4,
+      "dial: how often, 1 is every fourth picture" },
   [DIALS + FACE_BEARD]      = { "beard", 1, 0, 4, "dial: how often, 1 is 22 pictures in 100" },
   [DIALS + FACE_CAP]        = { "cap", 1, 0, 8, "dial: how often, 1 is 12 pictures in 100" },
   [DIALS + FACE_NOISE]      = { "noise", 1, 0, 8, "dial: grain of the picture" },
-  [DIALS + FACE_BACKGROUND] = { "background", 1, 0, 2, "dial: tones behind the head and of the clothes" },
+  [DIALS + FACE_BACKGROUND] = { "background", 1, 0, 2,
+      "dial: tones behind the head and of the clothes" },
   { 0 }
 };
 
@@ -66,7 +69,8 @@ static bool check(cr_call *c, cr_error *err) {
 static void block(void *context, int64_t index, int worker) {
   cr_call *c = context;
   int64_t per = count_of(c, PER_IDENTITY), n = count_of(c, IDENTITIES) * per;
-  int64_t begin = index * IMAGES_A_BLOCK, end = begin + IMAGES_A_BLOCK < n ? begin + IMAGES_A_BLOCK : n;
+  int64_t begin = index * IMAGES_A_BLOCK, after = begin + IMAGES_A_BLOCK;
+  int64_t end = after < n ? after : n;
   int size = (int)c->option[SIZE];
   uint64_t seed = (uint64_t)c->option[SEED];
   uint8_t *image = cr_bytes(c->out[IMAGES]);

@@ -3,9 +3,9 @@
  *   out[i] = sum over k of t((k - m + 1/2) / r) in[k] / (the same sum of t alone)
  *   t(x) = max(0, 1 - |x|)      m = (i + 1/2) scale      scale = from / to      r = max(1, scale)
  *
- * for each axis, columns first, rounded to a byte in between. Shrinking widens the triangle to the size of
- * an output pixel, so that no source pixel is skipped. Weights have 22 bits as in Pillow, whose
- * Image.resize(..., BILINEAR) gives the same bytes. */
+ * for each axis, columns first, rounded to a byte in between. Shrinking widens the triangle to the
+ * size of an output pixel, so that no source pixel is skipped. Weights have 22 bits as in Pillow,
+ * whose Image.resize(..., BILINEAR) gives the same bytes. */
 #include "autograd/op.h"
 #include "base/pool.h"
 #include "kernels/image.h"
@@ -26,13 +26,17 @@ static const cr_option options[] = {
   { 0 }
 };
 
-typedef struct sizes { int64_t planes, H, W, h, w, across, down; size_t tap_bytes, plane_bytes; } sizes;
+typedef struct sizes {
+  int64_t planes, H, W, h, w, across, down;
+  size_t tap_bytes, plane_bytes;
+} sizes;
 
 static size_t round_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static sizes sizes_of(const cr_call *c) {
   const cr_tensor *in = c->in[IMAGES];
-  sizes s = { .H = c->dim['H'], .W = c->dim['W'], .h = (int64_t)c->option[HEIGHT], .w = (int64_t)c->option[WIDTH] };
+  sizes s = { .H = c->dim['H'], .W = c->dim['W'], .h = (int64_t)c->option[HEIGHT],
+      .w = (int64_t)c->option[WIDTH] };
   s.planes = cr_tensor_numel(in) / (s.H * s.W);
   s.across = cr_kernel_image_resize_most(s.W, s.w);
   s.down = cr_kernel_image_resize_most(s.H, s.h);
@@ -44,7 +48,8 @@ static sizes sizes_of(const cr_call *c) {
 static bool check(cr_call *c, cr_error *err) {
   const cr_tensor *in = c->in[IMAGES];
   if (in->ndim > 4)
-    return cr_fail(err, CR_ESHAPE, "images must be [H W], [C H W] or [N C H W], got %d dimensions", in->ndim);
+    return cr_fail(err, CR_ESHAPE, "images must be [H W], [C H W] or [N C H W], got %d dimensions",
+        in->ndim);
   if (c->dim['H'] < 1 || c->dim['W'] < 1)
     return cr_fail(err, CR_ESHAPE, "an image of %lld rows and %lld columns has nothing to resize",
                    (long long)c->dim['H'], (long long)c->dim['W']);
@@ -64,20 +69,23 @@ static void plane(void *context, int64_t index, int worker) {
   job *j = context;
   char *mine = j->room + (size_t)worker * j->s.plane_bytes;
   uint8_t *between = (uint8_t *)mine + round_up((size_t)j->s.w * sizeof(int32_t));
-  cr_kernel_image_resize(&j->how, j->in + index * j->s.H * j->s.W, j->out + index * j->s.h * j->s.w, between,
-                         (int32_t *)mine);
+  cr_kernel_image_resize(&j->how, j->in + index * j->s.H * j->s.W, j->out + index * j->s.h * j->s.w,
+                         between, (int32_t *)mine);
 }
 
 static void forward(cr_call *c) {
   sizes s = sizes_of(c);
-  int32_t *first_across = c->scratch, *taps_across = first_across + s.w, *weight_across = taps_across + s.w;
-  int32_t *first_down = weight_across + s.w * s.across, *taps_down = first_down + s.h, *weight_down = taps_down + s.h;
+  int32_t *first_across = c->scratch, *taps_across = first_across + s.w,
+      *weight_across = taps_across + s.w;
+  int32_t *first_down = weight_across + s.w * s.across, *taps_down = first_down + s.h,
+      *weight_down = taps_down + s.h;
   cr_kernel_image_resize_taps(s.W, s.w, first_across, taps_across, weight_across);
   cr_kernel_image_resize_taps(s.H, s.h, first_down, taps_down, weight_down);
   job j = {
     .how = { s.H, s.W, s.h, s.w, s.across, s.down,
              first_across, taps_across, weight_across, first_down, taps_down, weight_down },
-    .s = s, .in = cr_bytes(c->in[IMAGES]), .out = cr_bytes(c->out[0]), .room = (char *)c->scratch + s.tap_bytes
+    .s = s, .in = cr_bytes(c->in[IMAGES]), .out = cr_bytes(c->out[0]),
+    .room = (char *)c->scratch + s.tap_bytes
   };
   if (s.planes == 1) plane(&j, 0, 0);
   else               cr_pool_run(s.planes, plane, &j);

@@ -1,21 +1,25 @@
 /* face_draw.c - draws a face: a height field with painted features, lit and supersampled
  *
- * The head is a stack of ellipses, one for each height v, with half-axes w(v) across and d(v) to the front, so the
- * point of the turned head seen through a pixel has a closed form. With yaw a, c = cos a, s = sin a, a point (u, z) of the
- * slice is seen at p = u c + z s, at depth y = z c - u s, hence
+ * The head is a stack of ellipses, one for each height v, with half-axes w(v) across and d(v) to
+ * the front, so the point of the turned head seen through a pixel has a closed form. With yaw a,
+ * c = cos a, s = sin a, a point (u, z) of the slice is seen at p = u c + z s, at depth
+ * y = z c - u s, hence
  *
- *   y = (-b + sqrt(k - p^2 / (w d)^2)) / k      k = s^2/w^2 + c^2/d^2      b = p s c (1/d^2 - 1/w^2)
+ *   y = (-b + sqrt(k - p^2 / (w d)^2)) / k
+ *   k = s^2/w^2 + c^2/d^2      b = p s c (1/d^2 - 1/w^2)
  *
- * and p lies on the head when p^2 < c^2 w^2 + s^2 d^2. Nodding by e couples the slices, q = v cos e + y sin e: three steps of
- * a fixed point find v. Hair is a second such stack around the first.
+ * and p lies on the head when p^2 < c^2 w^2 + s^2 d^2. Nodding by e couples the slices,
+ * q = v cos e + y sin e: three steps of a fixed point find v. Hair is a second such stack.
  *
- * Pass 1, row by row, four samples a pixel: where each sample meets head and hair, then the layers from back to
- * front; each paints albedo and cover and may raise the height. Features are functions of (u, v) on the
- * skin, so they follow the turn, narrow with it and slide over each other as the nose does.
- * Pass 2: normals by differences of the height, Lambert light and a little gloss, shadows by marching from each
- * sample towards the lamp over the height field, mean of the samples, noise.
+ * Pass 1, row by row, four samples a pixel: where each sample meets head and hair, then the layers
+ * from back to front; each paints albedo and cover and may raise the height. Features are functions
+ * of (u, v) on the skin, so they follow the turn, narrow with it and slide over each other as the
+ * nose does.
+ * Pass 2: normals by differences of the height, Lambert light and a little gloss, shadows by
+ * marching from each sample towards the lamp over the height field, mean of the samples, noise.
  *
- * One file, because layers share the row and the scene, and because all of it is compiled as one vector function. */
+ * One file, because layers share the row and the scene, and because all of it is compiled as one
+ * vector function. */
 #include "kernels/face_model.h"
 
 #include <math.h>
@@ -24,7 +28,8 @@
 #include "base/real.h"
 #include "base/rng.h"
 
-/* No fused multiply-adds: the plain, AVX2 and AVX-512 clones then draw the same bits on every processor. */
+/* No fused multiply-adds: the plain, AVX2 and AVX-512 clones then draw the same bits on every
+ * processor. */
 #pragma GCC optimize("fp-contract=off")
 
 #define LAYER static inline __attribute__((always_inline))
@@ -32,7 +37,8 @@
 enum {
   SAMPLES = 2,                              /* across and down a pixel */
   SIDE = SAMPLES * CR_FACE_MAX_SIZE,
-  MARGIN = 24,                              /* columns and rows around the height field that shadows may look at */
+  /* columns and rows around the height field that shadows may look at */
+  MARGIN = 24,
   TABLE = 256, PROFILE_HEAD = 0, PROFILE_HAIR = 1,
   MARCH = 9                                 /* steps to the lamp */
 };
@@ -47,10 +53,12 @@ typedef struct scene {
   cr_face_view view;
   profile head, hair;
   float yaw_sin, yaw_cos, nod_sin, nod_cos, nod_tan, roll_sin, roll_cos;
-  float spacing, soft;                      /* of samples, in head units; half-width of a soft edge */
+  /* of samples, in head units; half-width of a soft edge */
+  float spacing, soft;
   float chin, eye_v, nose_v, mouth_v, brow_v, mouth_half;
   int side, stride;
-  float *height, *albedo, *cover;           /* planes of side x side, the height with MARGIN around */
+  /* planes of side x side, the height with MARGIN around */
+  float *height, *albedo, *cover;
 } scene;
 
 typedef struct row {
@@ -60,7 +68,8 @@ typedef struct row {
   float hair_v[SIDE], hair_y[SIDE], hair_edge[SIDE];
   float skin[SIDE];                         /* cover of bare skin of the head */
   float height[SIDE], albedo[SIDE], cover[SIDE];
-  float highest, lowest;                    /* range of v on the head; highest > lowest where the row misses it */
+  /* range of v on the head; highest > lowest where the row misses it */
+  float highest, lowest;
 } row;
 
 LAYER float least(float a, float b) { return a < b ? a : b; }
@@ -86,7 +95,7 @@ LAYER float wave(float x) {
 }
 LAYER float square(float x) { return x * x; }
 
-/* ---- outlines -------------------------------------------------------------------------------------------------- */
+/* ---- outlines -------------------------------------------------------------------------------- */
 
 /* Catmull-Rom through n knots (v rising), level outside */
 static float through(const float *at, const float *value, int n, float v) {
@@ -99,7 +108,8 @@ static float through(const float *at, const float *value, int n, float v) {
   float m0 = (value[k + 1] - value[before]) / (at[k + 1] - at[before]) * width;
   float m1 = (value[after] - value[k]) / (at[after] - at[k]) * width;
   float t2 = t * t, t3 = t2 * t;
-  return (2*t3 - 3*t2 + 1) * value[k] + (t3 - 2*t2 + t) * m0 + (3*t2 - 2*t3) * value[k + 1] + (t3 - t2) * m1;
+  return (2*t3 - 3*t2 + 1) * value[k] + (t3 - 2*t2 + t) * m0 + (3*t2 - 2*t3) * value[k + 1]
+      + (t3 - t2) * m1;
 }
 
 static float head_width2(const scene *s, float v) {
@@ -121,18 +131,22 @@ static float head_depth2(const scene *s, float v) {
   return 0.70f * (1 - powf(k, v < 0 ? 2.6f : 9));
 }
 
-/* Hair: the skull stretched upwards by the top thickness and outwards by the side one, ending in a rounded hem */
+/* Hair: the skull stretched upwards by the top thickness and outwards by the side one, ending in a
+ * rounded hem */
 static void hair_profile(const scene *s, float v, float *w2, float *d2) {
   const float *t = s->t, crown = t[FACE_CROWN], cap = s->view.cap;
-  float top = mix(t[FACE_HAIR_TOP], 0.10f, cap), side = t[FACE_HAIR_SIDE], hem = t[FACE_HAIR_LENGTH];
+  float top = mix(t[FACE_HAIR_TOP], 0.10f, cap), side = t[FACE_HAIR_SIDE],
+      hem = t[FACE_HAIR_LENGTH];
   if (cap > 0 && v < -0.3f) side = 0.05f;
   float skull_v = v < 0 ? v * crown / (crown + top) : v;
   float inner2 = head_width2(s, skull_v), inner = sqrtf(most(inner2, 0));
   float full = t[FACE_WIDTH];
-  float w = v < 0 ? inner * (1 + side / full) : mix(inner, most(inner, full * 0.98f), clamp(4 * v, 0, 1)) + inner / full * side;
+  float hangs = mix(inner, most(inner, full * 0.98f), clamp(4 * v, 0, 1));  /* straight down */
+  float w = (v < 0 ? inner : hangs) + inner / full * side;
   float k = clamp((v - (hem - 0.45f)) / 0.45f, 0, 4);
   *w2 = inner2 < 0 && v < 0 ? inner2 : w * w * (1 - k * k * k);
-  float d = sqrtf(most(head_depth2(s, most(least(skull_v, 0.3f), -crown)), 0)) + 0.05f + 0.5f * side;
+  float depth2 = head_depth2(s, clamp(skull_v, -crown, 0.3f));
+  float d = sqrtf(most(depth2, 0)) + 0.05f + 0.5f * side;
   *d2 = d * d * (1 - k * k * k);
 }
 
@@ -145,7 +159,7 @@ static void outline(scene *s) {
   }
 }
 
-/* ---- where samples meet head and hair ----------------------------------------------------------------------------- */
+/* ---- where samples meet head and hair -------------------------------------------------------- */
 
 LAYER void look_up(const profile *of, float v, float *w2, float *d2) {
   float x = (v - TABLE_TOP) * TABLE_PER_UNIT;
@@ -162,8 +176,9 @@ LAYER float meet(float p, float w2, float d2, float s, float c) {
   return (sqrtf(most(k - p * p * iw * id, 0)) - b) / k;
 }
 
-LAYER void intersect(const scene *s, const profile *restrict of, const float *restrict p, const float *restrict q,
-                     int steps, float *restrict v, float *restrict y, float *restrict edge) {
+LAYER void intersect(const scene *s, const profile *restrict of, const float *restrict p,
+                     const float *restrict q, int steps, float *restrict v, float *restrict y,
+                     float *restrict edge) {
   const int n = s->side;
   const float sy = s->yaw_sin, cy = s->yaw_cos, sn = s->nod_sin, inverse = 1 / s->nod_cos;
   for (int i = 0; i < n; i++) v[i] = (q[i] - 0.45f * sn) * inverse;
@@ -204,9 +219,11 @@ LAYER void aim(const scene *s, row *r, int line) {
 }
 
 /* whether anything between these v is on the row */
-LAYER bool touches(const row *r, float from, float to) { return r->highest < to && r->lowest > from; }
+LAYER bool touches(const row *r, float from, float to) {
+  return r->highest < to && r->lowest > from;
+}
 
-/* ---- layers, from back to front ------------------------------------------------------------------------------------ */
+/* ---- layers, from back to front -------------------------------------------------------------- */
 
 LAYER void background(const scene *s, row *r, int line) {
   const float tone = s->view.back, du = s->view.back_slope_u, dv = s->view.back_slope_v;
@@ -228,7 +245,8 @@ LAYER void neck(const scene *s, row *r) {
   const float wide = s->t[FACE_NECK], tone = s->t[FACE_SKIN] * 0.86f, soft = s->soft;
   for (int i = 0; i < s->side; i++) {
     float p = r->p[i], q = r->q[i], half = wide + 0.3f * square(most(q - 0.9f, 0));
-    lay(r, i, tone, sqrtf(most(half * half - p * p, 0)) - 0.45f, rise(half - magnitude(p), soft) * rise(q - 0.3f, soft));
+    lay(r, i, tone, sqrtf(most(half * half - p * p, 0)) - 0.45f,
+        rise(half - magnitude(p), soft) * rise(q - 0.3f, soft));
   }
 }
 
@@ -269,26 +287,35 @@ LAYER void head(const scene *s, row *r) {
 LAYER void bumps(const scene *s, row *r) {
   if (!touches(r, s->brow_v - 0.2f, s->chin + 0.1f)) return;
   const float *t = s->t;
-  const float eye_u = t[FACE_EYE_SPACING], eye_v = s->eye_v, brow_v = s->brow_v, smile = s->view.smile;
+  const float eye_u = t[FACE_EYE_SPACING], eye_v = s->eye_v, brow_v = s->brow_v,
+      smile = s->view.smile;
   const float socket = t[FACE_EYE_DEPTH], ridge = t[FACE_BROW_RIDGE], bone = t[FACE_CHEEKBONE];
   const float chin = t[FACE_CHIN_BUMP], chin_v = s->chin - 0.13f, mouth_v = s->mouth_v;
-  const float upper = t[FACE_LIP_UPPER], lower = t[FACE_LIP_LOWER], half = s->mouth_half, ball = t[FACE_EYE_SIZE];
+  const float upper = t[FACE_LIP_UPPER], lower = t[FACE_LIP_LOWER], half = s->mouth_half,
+      ball = t[FACE_EYE_SIZE];
   for (int i = 0; i < s->side; i++) {
     float u = r->u[i], v = r->v[i], side = magnitude(u), raised = 0;
-    raised -= socket * hill(square((side - eye_u + 0.03f) / 0.22f) + square((v - eye_v + 0.02f) / 0.17f));
-    raised += 0.05f * hill(square((side - eye_u) / (ball * 0.95f)) + square((v - eye_v) / (ball * 0.8f)));
+    raised -= socket * hill(square((side - eye_u + 0.03f) / 0.22f)
+        + square((v - eye_v + 0.02f) / 0.17f));
+    raised += 0.05f * hill(square((side - eye_u) / (ball * 0.95f))
+        + square((v - eye_v) / (ball * 0.8f)));
     raised += ridge * hill(square((side - 0.24f) / 0.36f) + square((v - brow_v) / 0.12f));
-    raised += (bone + 0.03f * most(smile, 0)) * hill(square((side - 0.42f) / 0.26f) + square((v - 0.18f) / 0.22f));
+    raised += (bone + 0.03f * most(smile, 0)) * hill(square((side - 0.42f) / 0.26f)
+        + square((v - 0.18f) / 0.22f));
     raised += chin * hill(square(u / 0.20f) + square((v - chin_v) / 0.16f));
-    raised -= 0.04f * hill(square(u / 0.22f) + square((v - 0.5f * (mouth_v + chin_v) - 0.02f) / 0.09f));
+    raised -= 0.04f * hill(square(u / 0.22f)
+        + square((v - 0.5f * (mouth_v + chin_v) - 0.02f) / 0.09f));
     raised += 0.05f * hill(square(u / (half * 1.5f)) + square((v - mouth_v) / 0.24f));
-    raised += 0.6f * upper * hill(square(u / half) + square((v - mouth_v + upper) / (upper + 0.03f)));
-    raised += 0.6f * lower * hill(square(u / half) + square((v - mouth_v - lower) / (lower + 0.03f)));
+    raised += 0.6f * upper * hill(square(u / half)
+        + square((v - mouth_v + upper) / (upper + 0.03f)));
+    raised += 0.6f * lower * hill(square(u / half)
+        + square((v - mouth_v - lower) / (lower + 0.03f)));
     r->height[i] += raised * r->skin[i];
   }
 }
 
-/* The nose: a ridge that rises from bridge to tip. Its base stays on the face, its ridge slides as the head turns. */
+/* The nose: a ridge that rises from bridge to tip. Its base stays on the face, its ridge slides as
+ * the head turns. */
 LAYER void nose(const scene *s, row *r) {
   if (!touches(r, s->eye_v - 0.3f, s->nose_v + 0.3f)) return;
   const float *t = s->t;
@@ -299,7 +326,8 @@ LAYER void nose(const scene *s, row *r) {
   for (int i = 0; i < s->side; i++) {
     float u = r->u[i], v = r->v[i], k = (v - from) / length, inside = clamp(k, 0, 1);
     float grown = bridge + (tip - bridge) * inside * inside * (0.4f + 0.6f * inside);
-    float fade = hill(square(most(-k * length / 0.24f, 0))) * hill(square(most((v - to) / 0.15f, 0)));
+    float fade = hill(square(most(-k * length / 0.24f, 0)))
+        * hill(square(most((v - to) / 0.15f, 0)));
     float high = grown * fade;
     float half = (0.12f + (wide - 0.10f) * square(inside)) * flare;
     float top = clamp(high * slide * 0.8f, -0.85f * half, 0.85f * half);
@@ -309,10 +337,13 @@ LAYER void nose(const scene *s, row *r) {
     r->height[i] += r->skin[i] * most(high * hill(square(across)), wing);
     /* a crease around each wing, the dark underside, two nostrils */
     float around = square(wing_u / 0.085f) + square((v - base_v + 0.02f) / 0.095f);
-    float crease = hill(square((around - 1) / 0.7f)) * rise(wing_u + 0.02f, 0.04f) * rise(v - base_v + 0.09f, 0.05f);
-    float under = hill(square((u - 0.5f * top) / (half * 1.05f)) + square((v - base_v - 0.045f) / 0.05f));
+    float crease = hill(square((around - 1) / 0.7f)) * rise(wing_u + 0.02f, 0.04f)
+        * rise(v - base_v + 0.09f, 0.05f);
+    float under = hill(square((u - 0.5f * top) / (half * 1.05f))
+        + square((v - base_v - 0.045f) / 0.05f));
     float hole = magnitude(u - 0.4f * top) - 0.48f * half;
-    float nostril = hill(square(hole / (0.42f * half + soft)) + square((v - base_v - 0.025f) / 0.048f));
+    float nostril = hill(square(hole / (0.42f * half + soft))
+        + square((v - base_v - 0.025f) / 0.048f));
     float dark = 0.30f * crease + 0.26f * under + 0.62f * nostril;
     float flank = hill(square((magnitude(u - 0.5f * top) - half) / 0.06f)) * inside * fade;
     r->albedo[i] -= r->skin[i] * r->albedo[i] * least(dark + 0.07f * flank, 0.8f);
@@ -322,18 +353,24 @@ LAYER void nose(const scene *s, row *r) {
 LAYER void lines(const scene *s, row *r) {
   if (!touches(r, -0.9f, s->chin)) return;
   const float *t = s->t;
-  const float age = t[FACE_AGE], lid = t[FACE_LID], eye_u = t[FACE_EYE_SPACING], eye_v = s->eye_v, wide = t[FACE_NOSE_WIDTH];
-  const float smile = most(s->view.smile, 0), fold = 0.10f + 0.20f * age + 0.14f * smile, brow = most(s->view.brow, 0);
-  const float nose_v = s->nose_v, mouth_v = s->mouth_v, half = s->mouth_half, forehead = 0.11f * age + 0.09f * brow * age;
-  const float mole_u = t[FACE_MOLE_U], mole_v = t[FACE_MOLE_V], mole = 0.7f * clamp(5 * t[FACE_MOLE], 0, 1);
+  const float age = t[FACE_AGE], lid = t[FACE_LID], eye_u = t[FACE_EYE_SPACING], eye_v = s->eye_v,
+      wide = t[FACE_NOSE_WIDTH];
+  const float smile = most(s->view.smile, 0), fold = 0.10f + 0.20f * age + 0.14f * smile,
+      brow = most(s->view.brow, 0);
+  const float nose_v = s->nose_v, mouth_v = s->mouth_v, half = s->mouth_half,
+      forehead = 0.11f * age + 0.09f * brow * age;
+  const float mole_u = t[FACE_MOLE_U], mole_v = t[FACE_MOLE_V],
+      mole = 0.7f * clamp(5 * t[FACE_MOLE], 0, 1);
   for (int i = 0; i < s->side; i++) {
     float u = r->u[i], v = r->v[i], side = magnitude(u), dark = 0;
     float k = (v - nose_v + 0.06f) / (mouth_v - nose_v + 0.12f);
     float at = mix(wide + 0.05f, half + 0.075f, k) + 0.04f * k * (1 - k);
     dark += fold * hill(square((side - at) / 0.055f)) * hill(square(2 * k - 1) * 0.8f);
-    dark += (0.07f + 0.17f * lid * (0.4f + age)) * hill(square((side - eye_u + 0.03f) / 0.17f) + square((v - eye_v - 0.13f) / 0.06f));
+    dark += (0.07f + 0.17f * lid * (0.4f + age)) * hill(square((side - eye_u + 0.03f) / 0.17f)
+        + square((v - eye_v - 0.13f) / 0.06f));
     dark += 0.18f * hill(square((side - 0.06f) / 0.10f) + square((v - eye_v + 0.03f) / 0.14f));
-    dark += forehead * (0.5f + 0.5f * wave(v * 7.5f)) * hill(square(u / 0.5f) + square((v - eye_v + 0.5f) / 0.24f));
+    dark += forehead * (0.5f + 0.5f * wave(v * 7.5f)) * hill(square(u / 0.5f)
+        + square((v - eye_v + 0.5f) / 0.24f));
     dark += mole * hill((square(u - mole_u) + square(v - mole_v)) / 0.0026f);
     r->albedo[i] *= 1 - r->skin[i] * least(dark, 0.75f);
   }
@@ -342,11 +379,15 @@ LAYER void lines(const scene *s, row *r) {
 LAYER void eyes(const scene *s, row *r) {
   if (!touches(r, s->eye_v - 0.3f, s->eye_v + 0.25f)) return;
   const float *t = s->t;
-  const float eye_u = t[FACE_EYE_SPACING], eye_v = s->eye_v, half = t[FACE_EYE_SIZE], tilt = t[FACE_EYE_TILT], soft = s->soft;
+  const float eye_u = t[FACE_EYE_SPACING], eye_v = s->eye_v, half = t[FACE_EYE_SIZE],
+      tilt = t[FACE_EYE_TILT], soft = s->soft;
   const float tall = half * t[FACE_EYE_OPEN], shut = clamp(s->view.lids, -0.3f, 1);
-  const float upper = tall * 1.15f * (1 - shut), lower = tall * 0.75f * (1 - 0.25f * most(s->view.smile, 0)), iris_r = 0.078f;
-  const float gaze_u = s->view.gaze_u * 0.05f - 0.03f * s->yaw_sin, gaze_v = s->view.gaze_v * 0.04f - 0.25f * tall;
-  const float iris = t[FACE_IRIS], skin = t[FACE_SKIN], white = 0.55f + 0.3f * skin, lid = t[FACE_LID];
+  const float upper = tall * 1.15f * (1 - shut), iris_r = 0.078f;
+  const float lower = tall * 0.75f * (1 - 0.25f * most(s->view.smile, 0));
+  const float gaze_u = s->view.gaze_u * 0.05f - 0.03f * s->yaw_sin,
+      gaze_v = s->view.gaze_v * 0.04f - 0.25f * tall;
+  const float iris = t[FACE_IRIS], skin = t[FACE_SKIN], white = 0.55f + 0.3f * skin,
+      lid = t[FACE_LID];
   for (int i = 0; i < s->side; i++) {
     float sign = r->u[i] < 0 ? -1.0f : 1.0f;
     float x = sign * r->u[i] - eye_u, y = r->v[i] - eye_v + tilt * x, k = x / half;
@@ -357,8 +398,10 @@ LAYER void eyes(const scene *s, row *r) {
     float gx = x - sign * gaze_u, gy = y - gaze_v, from = sqrtf(gx * gx + gy * gy + 1e-8f);
     float tone = mix(white, iris, rise(iris_r - from, soft));
     tone = mix(tone, 0.02f, rise(iris_r * 0.45f - from, soft));
-    tone = mix(tone, 0.95f, 0.7f * rise(0.024f - magnitude(gx + 0.03f) - magnitude(gy + 0.03f), soft));
-    tone *= 1 - 0.35f * rise(top + 0.05f - y, 0.05f);                      /* the lid's own shadow */
+    float glint = rise(0.024f - magnitude(gx + 0.03f) - magnitude(gy + 0.03f), soft);
+    tone = mix(tone, 0.95f, 0.7f * glint);
+    /* the lid's own shadow */
+    tone *= 1 - 0.35f * rise(top + 0.05f - y, 0.05f);
     float in = r->skin[i] * inside;
     r->albedo[i] = mix(r->albedo[i], tone, in);
     float reach = rise(half * 1.06f - magnitude(x), 0.04f) * r->skin[i];
@@ -372,9 +415,12 @@ LAYER void eyes(const scene *s, row *r) {
 LAYER void brows(const scene *s, row *r) {
   if (!touches(r, s->brow_v - 0.3f, s->brow_v + 0.2f)) return;
   const float *t = s->t;
-  const float length = t[FACE_BROW_LENGTH], middle = t[FACE_EYE_SPACING] + 0.02f, weight = t[FACE_BROW_WEIGHT];
-  const float arch = t[FACE_BROW_ARCH] + 0.02f * s->view.brow, tilt = t[FACE_BROW_TILT], level = s->brow_v, soft = s->soft;
-  const float tone = least(t[FACE_HAIR_TONE] * 0.8f, 0.6f * t[FACE_SKIN]), cover = 0.62f + 4 * weight;
+  const float length = t[FACE_BROW_LENGTH], middle = t[FACE_EYE_SPACING] + 0.02f,
+      weight = t[FACE_BROW_WEIGHT];
+  const float arch = t[FACE_BROW_ARCH] + 0.02f * s->view.brow, tilt = t[FACE_BROW_TILT],
+      level = s->brow_v, soft = s->soft;
+  const float tone = least(t[FACE_HAIR_TONE] * 0.8f, 0.6f * t[FACE_SKIN]),
+      cover = 0.62f + 4 * weight;
   for (int i = 0; i < s->side; i++) {
     float x = magnitude(r->u[i]) - middle, k = x / length, bow = most(1 - k * k, 0);
     float line = level - arch * bow - tilt * k - 0.02f;
@@ -387,16 +433,20 @@ LAYER void brows(const scene *s, row *r) {
 LAYER void mouth(const scene *s, row *r) {
   if (!touches(r, s->mouth_v - 0.25f, s->chin)) return;
   const float *t = s->t;
-  const float half = s->mouth_half, level = s->mouth_v, smile = s->view.smile, open = 0.17f * s->view.open, soft = s->soft;
-  const float upper = t[FACE_LIP_UPPER] * (1 - 0.25f * most(smile, 0)), lower = t[FACE_LIP_LOWER] * (1 - 0.2f * most(smile, 0));
+  const float half = s->mouth_half, level = s->mouth_v, smile = s->view.smile,
+      open = 0.17f * s->view.open, soft = s->soft;
+  const float upper = t[FACE_LIP_UPPER] * (1 - 0.25f * most(smile, 0)),
+      lower = t[FACE_LIP_LOWER] * (1 - 0.2f * most(smile, 0));
   const float curve = t[FACE_MOUTH_CURVE] + 0.075f * smile, skin = t[FACE_SKIN];
   const float lip = skin * t[FACE_LIP_TONE], teeth = rise(smile + s->view.open - 0.7f, 0.4f);
   const float parted = rise(open - 0.01f, 0.012f);
   for (int i = 0; i < s->side; i++) {
     float u = r->u[i], k = magnitude(u) / half, bow = most(1 - k * k, 0), full = sqrtf(bow);
-    float y = r->v[i] - level + curve * k * k;                      /* 0 on the line between the lips */
+    /* 0 on the line between the lips */
+    float y = r->v[i] - level + curve * k * k;
     float cupid = 1 - 0.3f * hill(square(u / (0.28f * half)));
-    float top = -upper * cupid * (0.45f * full + 0.55f * bow), gap = open * bow, bottom = gap + lower * (0.6f * full + 0.4f * bow);
+    float top = -upper * cupid * (0.45f * full + 0.55f * bow), gap = open * bow,
+        bottom = gap + lower * (0.6f * full + 0.4f * bow);
     float ends = rise(1 - k, 0.12f);
     float lips = rise(least(y - top, bottom - y), soft) * ends * r->skin[i];
     float tone = lip * (0.96f + 0.10f * clamp(y * 50, -1, 1));
@@ -406,24 +456,31 @@ LAYER void mouth(const scene *s, row *r) {
     r->albedo[i] = mix(r->albedo[i], mix(0.05f, 0.85f, bite), inner);
     float line = hill(square(y / 0.03f)) * rise(1.08f - k, 0.08f) * (1 - inner) * r->skin[i];
     float corner = hill(square((k - 1.02f) / 0.16f) + square(y / 0.06f)) * r->skin[i];
-    float beneath = hill(square(u / (half * 0.8f)) + square((y - bottom - 0.045f) / 0.05f)) * r->skin[i];
+    float beneath = hill(square(u / (half * 0.8f)) + square((y - bottom - 0.045f) / 0.05f))
+        * r->skin[i];
     r->albedo[i] *= 1 - least(0.62f * line + 0.3f * corner + 0.16f * beneath, 0.8f);
   }
 }
 
 LAYER void beard(const scene *s, row *r) {
   if (!touches(r, 0, 3)) return;
-  const float moustache = s->view.moustache, goatee = s->view.goatee, full = s->view.beard, half = s->mouth_half;
+  const float moustache = s->view.moustache, goatee = s->view.goatee, full = s->view.beard,
+      half = s->mouth_half;
   if (moustache + goatee + full <= 0) return;
-  const float level = s->mouth_v, nose_v = s->nose_v, chin = s->chin, lower = s->t[FACE_LIP_LOWER], open = 0.17f * s->view.open;
-  const float tone = most(s->t[FACE_HAIR_TONE] * 0.8f, 0.03f), jaw = s->t[FACE_WIDTH] * s->t[FACE_CHEEK], smile = s->view.smile;
+  const float level = s->mouth_v, nose_v = s->nose_v, chin = s->chin, lower = s->t[FACE_LIP_LOWER],
+      open = 0.17f * s->view.open;
+  const float tone = most(s->t[FACE_HAIR_TONE] * 0.8f, 0.03f),
+      jaw = s->t[FACE_WIDTH] * s->t[FACE_CHEEK], smile = s->view.smile;
   for (int i = 0; i < s->side; i++) {
     float u = r->u[i], v = r->v[i], side = magnitude(u), k = side / half;
     float y = v - level + 0.075f * smile * k * k;
     float above = nose_v + 0.09f + 0.10f * k * k;
-    float lips = rise(lower + open + 0.02f - magnitude(y - 0.5f * (lower + open)), 0.03f) * rise(1.05f - k, 0.1f);
-    float lip_hair = moustache * rise(least(v - above, level - 0.05f + 0.14f * k * k - v), 0.03f) * rise(1.25f - k, 0.12f);
-    float chin_hair = goatee * rise(1 - square(u / (0.72f * half + 0.05f)) - square((v - chin + 0.02f) / 0.24f), 0.3f);
+    float lips = rise(lower + open + 0.02f - magnitude(y - 0.5f * (lower + open)), 0.03f)
+        * rise(1.05f - k, 0.1f);
+    float lip_hair = moustache * rise(least(v - above, level - 0.05f + 0.14f * k * k - v), 0.03f)
+        * rise(1.25f - k, 0.12f);
+    float chin_hair = goatee * rise(1 - square(u / (0.72f * half + 0.05f))
+        - square((v - chin + 0.02f) / 0.24f), 0.3f);
     float line = mix(chin - 0.18f, 0.12f, rise(side - 0.72f * jaw, 0.20f * jaw));
     float jaw_hair = full * rise(v - line - 0.05f, 0.10f) * rise(v - 0.02f, 0.1f);
     float hair = most(most(lip_hair, chin_hair), jaw_hair) * (1 - lips) * r->skin[i];
@@ -434,39 +491,51 @@ LAYER void beard(const scene *s, row *r) {
 
 LAYER void ears(const scene *s, row *r) {
   const float *t = s->t;
-  const float tall = t[FACE_EAR_SIZE], out = t[FACE_EAR_OUT], skin = t[FACE_SKIN] * 0.95f, soft = s->soft;
+  const float tall = t[FACE_EAR_SIZE], out = t[FACE_EAR_OUT], skin = t[FACE_SKIN] * 0.95f,
+      soft = s->soft;
   const float seen = rise(0.25f - t[FACE_HAIR_LENGTH] - 0.5f * t[FACE_HAIR_SIDE], 0.12f);
   const float width = t[FACE_WIDTH] * t[FACE_CHEEK], back = -0.06f, level = 0.03f;
   if (seen <= 0) return;
   for (int k = -1; k <= 1; k += 2) {
-    float sign = (float)k, near = -sign * s->yaw_sin;                       /* > 0: the ear turned towards us */
+    /* > 0: the ear turned towards us */
+    float sign = (float)k, near = -sign * s->yaw_sin;
     float depth = back * s->yaw_cos + near * width;
-    float at_p = sign * (width + 0.35f * out) * s->yaw_cos + back * s->yaw_sin, at_q = level * s->nod_cos + depth * s->nod_sin;
+    float at_p = sign * (width + 0.35f * out) * s->yaw_cos + back * s->yaw_sin,
+        at_q = level * s->nod_cos + depth * s->nod_sin;
     float wide = most(out * s->yaw_cos + 0.13f * near + 0.035f, 0.02f);
     for (int i = 0; i < s->side; i++) {
       float x = sign * (r->p[i] - at_p), y = r->q[i] - at_q;
       x += 0.18f * y;                                                         /* wider above */
       float r2 = square(x / wide) + square(y / tall);
       float cover = rise((1 - r2) * wide * 0.5f, soft) * seen * (near > 0.05f ? 1 : 1 - r->skin[i]);
-      float shell = hill((square((x + 0.25f * wide) / (0.6f * wide)) + square((y + 0.1f * tall) / (0.62f * tall))));
+      float shell = hill((square((x + 0.25f * wide) / (0.6f * wide))
+          + square((y + 0.1f * tall) / (0.62f * tall))));
       lay(r, i, skin * (1 - 0.30f * shell), depth + 0.06f * hill(r2) - 0.03f * shell, cover);
       r->skin[i] *= 1 - cover;
-      r->edge[i] = mix(r->edge[i], -1, cover);                                /* hair passes behind it */
+      /* hair passes behind it */
+      r->edge[i] = mix(r->edge[i], -1, cover);
     }
   }
 }
 
 LAYER void hair_in_front(const scene *s, row *r) {
   const float *t = s->t;
-  const float line = t[FACE_HAIRLINE], arch = t[FACE_HAIR_ARCH], part = t[FACE_HAIR_PART], temple = t[FACE_HAIR_TEMPLE];
-  const float hem = t[FACE_HAIR_LENGTH], width = t[FACE_WIDTH], soft = s->soft, scale = 0.7f / width;
+  const float line = t[FACE_HAIRLINE], arch = t[FACE_HAIR_ARCH], part = t[FACE_HAIR_PART],
+      temple = t[FACE_HAIR_TEMPLE];
+  const float hem = t[FACE_HAIR_LENGTH], width = t[FACE_WIDTH], soft = s->soft,
+      scale = 0.7f / width;
   for (int i = 0; i < s->side; i++) {
     float side = (magnitude(r->u[i]) + most(-2 * r->z[i], 0)) * scale, u = r->u[i] * scale;
-    float down = line + arch * u * u + part * u * hill(square(u / 1.2f)) + 16 * square(most(side - temple, 0));
+    float down = line + arch * u * u + part * u * hill(square(u / 1.2f))
+        + 16 * square(most(side - temple, 0));
     float ragged = 0.018f * strands(s, r->u[i], 0.3f);
-    float hair = rise(least(down - r->v[i], hem + 0.1f - r->v[i]) + ragged, soft + 0.025f) * rise(r->edge[i] + 2 * soft, soft);   /* no seam of skin at the outline */
-    float thick = rise(down - r->v[i] - 0.16f, 0.17f);              /* thin at the hairline: no step there */
-    float high = mix(r->y[i] + 0.012f, most(r->hair_edge[i] > 0 ? r->hair_y[i] : 0, r->y[i] + 0.02f), thick);
+    /* no seam of skin at the outline */
+    float hair = rise(least(down - r->v[i], hem + 0.1f - r->v[i]) + ragged, soft + 0.025f)
+        * rise(r->edge[i] + 2 * soft, soft);
+    /* thin at the hairline: no step there */
+    float thick = rise(down - r->v[i] - 0.16f, 0.17f);
+    float outer = most(r->hair_edge[i] > 0 ? r->hair_y[i] : 0, r->y[i] + 0.02f);
+    float high = mix(r->y[i] + 0.012f, outer, thick);
     lay(r, i, hair_tone(s, r->u[i], r->v[i]), high, hair);
     r->skin[i] *= 1 - hair;
   }
@@ -474,18 +543,24 @@ LAYER void hair_in_front(const scene *s, row *r) {
 
 LAYER void spectacles(const scene *s, row *r) {
   if (s->view.spectacles <= 0) return;
-  const float stand = 0.10f, slide = stand * s->yaw_sin / s->yaw_cos, drop = stand * s->nod_tan, soft = s->soft;
-  const float eye_u = s->t[FACE_EYE_SPACING] + 0.01f, eye_v = s->eye_v + 0.03f, rim = s->view.rim, tint = s->view.tint;
-  const float half = least(eye_u - 0.055f, 0.25f), tall = half * mix(0.68f, 0.95f, s->view.lens_round);
-  const float power = s->view.lens_round, tone = 0.07f;
+  const float stand = 0.10f, slide = stand * s->yaw_sin / s->yaw_cos, drop = stand * s->nod_tan,
+      soft = s->soft;
+  const float eye_u = s->t[FACE_EYE_SPACING] + 0.01f, eye_v = s->eye_v + 0.03f, rim = s->view.rim,
+      tint = s->view.tint;
+  const float half = least(eye_u - 0.055f, 0.25f), round = s->view.lens_round, tone = 0.07f;
+  const float tall = half * mix(0.68f, 0.95f, round);
   for (int i = 0; i < s->side; i++) {
     float on = rise(r->edge[i], soft) * (r->z[i] > 0 ? 1.0f : 0.0f);
-    float u = r->u[i] - slide, side = magnitude(u), x = (side - eye_u) / half, y = (r->v[i] - drop - eye_v) / tall;
-    float x2 = x * x, y2 = y * y, ellipse = sqrtf(x2 + y2 + 1e-6f), box = sqrtf(sqrtf(x2 * x2 + y2 * y2 + 1e-6f));
-    float d = (mix(box, ellipse, power) - 1) * 0.5f * (half + tall);
+    float u = r->u[i] - slide, side = magnitude(u), x = (side - eye_u) / half,
+        y = (r->v[i] - drop - eye_v) / tall;
+    float x2 = x * x, y2 = y * y, ellipse = sqrtf(x2 + y2 + 1e-6f),
+        box = sqrtf(sqrtf(x2 * x2 + y2 * y2 + 1e-6f));
+    float d = (mix(box, ellipse, round) - 1) * 0.5f * (half + tall);
     float ring = rise(rim - magnitude(d), soft), lens = rise(-d, soft);
-    float bridge = rise(rim - magnitude(y * tall + 0.3f * tall), soft) * rise(eye_u - half - side, soft);
-    float arm = rise(rim - magnitude(y * tall + 0.25f * tall), soft) * rise(side - eye_u - half, soft);
+    float bridge = rise(rim - magnitude(y * tall + 0.3f * tall), soft)
+        * rise(eye_u - half - side, soft);
+    float arm = rise(rim - magnitude(y * tall + 0.25f * tall), soft)
+        * rise(side - eye_u - half, soft);
     r->albedo[i] = mix(r->albedo[i], 0.05f, lens * tint * on);
     r->albedo[i] = mix(r->albedo[i], 0.9f, 0.07f * lens * on * rise(0.4f - x - y, 0.3f));
     float frame = most(most(ring, bridge), arm) * on;
@@ -504,7 +579,8 @@ LAYER void cap(const scene *s, row *r) {
     float seam = 1 - 0.12f * hill(square(u / 0.03f));
     lay(r, i, tone * seam, most(r->hair_y[i], r->y[i] + 0.04f), band);
     float x = (u - slide) / (width * 0.98f), bow = most(1 - x * x, 0);
-    float brim = rise(least(v - level + 0.03f, level + 0.03f + 0.15f * sqrtf(bow) - v), soft) * rise(bow, 0.1f);
+    float brim = rise(least(v - level + 0.03f, level + 0.03f + 0.15f * sqrtf(bow) - v), soft)
+        * rise(bow, 0.1f);
     brim *= r->z[i] > 0 ? r->skin[i] + (1 - r->skin[i]) * on : 0;
     lay(r, i, tone * 0.8f, r->y[i] + 0.24f * bow, brim);
   }
@@ -533,14 +609,16 @@ LAYER void paint(const scene *s, row *r, int line) {
   memcpy(s->cover + line * n, r->cover, (size_t)n * sizeof(float));
   float *height = s->height + (line + MARGIN) * s->stride + MARGIN;
   memcpy(height, r->height, (size_t)n * sizeof(float));
-  height[-1] = height[0], height[n] = height[n - 1];       /* no slope across the frame of the picture */
+  /* no slope across the frame of the picture */
+  height[-1] = height[0], height[n] = height[n - 1];
 }
 
-/* ---- light --------------------------------------------------------------------------------------------------------- */
+/* ---- light ----------------------------------------------------------------------------------- */
 
-/* How much of the lamp each sample of a line sees: the highest thing between, against the ray, with a soft border */
+/* How much of the lamp each sample of a line sees: the highest thing between, against the ray, with
+ * a soft border */
 LAYER void shadow(const scene *s, int line, float *lit) {
-  const float lx = s->roll_cos * s->view.light[0] - 0 * s->roll_sin, ly = s->view.light[1], lz = most(s->view.light[2], 0.1f);
+  const float lx = s->view.light[0], ly = s->view.light[1], lz = most(s->view.light[2], 0.1f);
   const float flat = sqrtf(lx * lx + ly * ly), reach = 0.42f / s->spacing;     /* samples */
   const float *here = s->height + (line + MARGIN) * s->stride + MARGIN;
   for (int i = 0; i < s->side; i++) lit[i] = 0;
@@ -563,15 +641,18 @@ LAYER void shadow(const scene *s, int line, float *lit) {
 
 LAYER void shade(const scene *s, int line, float *out) {
   const int n = s->side;
-  const float lx = s->view.light[0], ly = s->view.light[1], lz = s->view.light[2], gain = s->view.exposure;
+  const float lx = s->view.light[0], ly = s->view.light[1], lz = s->view.light[2],
+      gain = s->view.exposure;
   const float ambient = s->view.ambient, diffuse = s->view.diffuse, per = 0.5f / s->spacing;
   const float hx = lx, hy = ly, hz = lz + 1, half = 1 / sqrtf(hx * hx + hy * hy + hz * hz);
-  const float *at = s->height + (line + MARGIN) * s->stride + MARGIN, *albedo = s->albedo + line * n, *cover = s->cover + line * n;
+  const float *at = s->height + (line + MARGIN) * s->stride + MARGIN,
+      *albedo = s->albedo + line * n, *cover = s->cover + line * n;
   const float *above = line > 0 ? at - s->stride : at, *below = line < n - 1 ? at + s->stride : at;
   float lit[SIDE];
   shadow(s, line, lit);
   for (int i = 0; i < n; i++) {
-    float nx = clamp((at[i - 1] - at[i + 1]) * per, -2, 2), ny = clamp((above[i] - below[i]) * per, -2, 2);
+    float nx = clamp((at[i - 1] - at[i + 1]) * per, -2, 2),
+        ny = clamp((above[i] - below[i]) * per, -2, 2);
     float inverse = 1 / sqrtf(nx * nx + ny * ny + 1);
     float facing = most((nx * lx + ny * ly + lz) * inverse, 0);
     float gloss = most((nx * hx + ny * hy + hz) * inverse * half, 0);
@@ -584,7 +665,8 @@ LAYER void shade(const scene *s, int line, float *out) {
 
 /* Sum of the four bytes of a random word: nearly normal, standard deviation 147.8 */
 static float bell(uint32_t word) {
-  int sum = (int)(word & 255) + (int)(word >> 8 & 255) + (int)(word >> 16 & 255) + (int)(word >> 24);
+  int sum = (int)(word & 255) + (int)(word >> 8 & 255) + (int)(word >> 16 & 255)
+      + (int)(word >> 24);
   return (float)(sum - 510) * (1 / 147.8f);
 }
 
@@ -599,7 +681,7 @@ CR_VECTOR void cr_kernel_face_lines(const void *of, int from, float *out) {
   for (int k = 0; k < SAMPLES; k++) shade(s, from + k, out + k * s->side);
 }
 
-/* ---- the picture --------------------------------------------------------------------------------------------------- */
+/* ---- the picture ----------------------------------------------------------------------------- */
 
 static void compose(scene *s, const float *trait, const cr_face_view *view, int size) {
   memcpy(s->t, trait, sizeof s->t);
@@ -616,9 +698,10 @@ static void compose(scene *s, const float *trait, const cr_face_view *view, int 
   s->mouth_v = s->nose_v + trait[FACE_MOUTH_LEVEL];
   s->brow_v = s->eye_v - trait[FACE_BROW_LEVEL] - 0.05f * view->brow;
   float jaw = trait[FACE_WIDTH] * trait[FACE_CHEEK] * trait[FACE_JAW];
-  s->mouth_half = least(trait[FACE_MOUTH_WIDTH], 0.62f * jaw) * (1 + 0.18f * view->smile - 0.10f * view->open);
+  s->mouth_half = least(trait[FACE_MOUTH_WIDTH], 0.62f * jaw)
+      * (1 + 0.18f * view->smile - 0.10f * view->open);
   float least_chin = s->mouth_v + trait[FACE_LIP_LOWER] + 0.21f;
-  s->chin = (trait[FACE_CHIN_LENGTH] > least_chin ? trait[FACE_CHIN_LENGTH] : least_chin) + 0.10f * view->open;
+  s->chin = most(trait[FACE_CHIN_LENGTH], least_chin) + 0.10f * view->open;
   outline(s);
 }
 
@@ -630,8 +713,8 @@ size_t cr_kernel_face_scratch(int size) {
   return sizeof(scene) + sizeof(row) + 2 * plane(side) + padded(side) + 64;
 }
 
-void cr_kernel_face_draw(const float trait[FACE_TRAITS], const cr_face_view *view, int size, void *scratch,
-                         uint8_t *image) {
+void cr_kernel_face_draw(const float trait[FACE_TRAITS], const cr_face_view *view, int size,
+                         void *scratch, uint8_t *image) {
   scene *s = scratch;
   row *r = (row *)(s + 1);
   compose(s, trait, view, size);

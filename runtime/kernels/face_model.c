@@ -1,7 +1,8 @@
 /* face_model.c - the random part of a drawn face: traits of a person, circumstances of a picture
  *
- * A trait is uniform over [low, high] apart from what it shares with two hidden numbers, sex and age, which give
- * the traits the company they keep in people: a heavy brow with a wide jaw, grey hair with a high hairline. */
+ * A trait is uniform over [low, high] apart from what it shares with two hidden numbers, sex and
+ * age, which give the traits the company they keep in people: a heavy brow with a wide jaw, grey
+ * hair with a high hairline. */
 #include "kernels/face_model.h"
 
 #include <math.h>
@@ -23,12 +24,14 @@ static const struct { float low, high, by_sex, by_age; } range[FACE_TRAITS] = {
   [FACE_NECK]         = { 0.36f, 0.52f, 0.6f, 0 },
   [FACE_HAIR_TONE]    = { 0.05f, 0.80f, 0, 0.4f },      /* against skin */
   [FACE_HAIRLINE]     = { -1.02f, -0.34f, -0.2f, -0.5f },  /* v of the hairline above the nose */
-  [FACE_HAIR_ARCH]    = { -0.35f, 0.75f, 0, -0.2f },       /* its bow: falls (or, receding, rises) to the sides */
+  /* its bow: falls (or, receding, rises) to the sides */
+  [FACE_HAIR_ARCH]    = { -0.35f, 0.75f, 0, -0.2f },
   [FACE_HAIR_PART]    = { -0.38f, 0.38f, 0, 0 },           /* its slope: hair combed to one side */
   [FACE_HAIR_TOP]     = { 0.03f, 0.26f, -0.2f, -0.3f },    /* thickness */
   [FACE_HAIR_SIDE]    = { 0.01f, 0.24f, -0.5f, -0.1f },
   [FACE_HAIR_LENGTH]  = { -0.30f, 1.50f, -0.9f, -0.2f },   /* v where it ends */
-  [FACE_HAIR_TEMPLE]  = { 0.36f, 0.64f, 0, 0.2f },         /* u where it comes down beside the face */
+  /* u where it comes down beside the face */
+  [FACE_HAIR_TEMPLE]  = { 0.36f, 0.64f, 0, 0.2f },
   [FACE_HAIR_CURL]    = { 0.00f, 1.00f, 0, 0 },
   [FACE_BROW_LEVEL]   = { 0.15f, 0.27f, -0.2f, 0 },        /* above the eyes */
   [FACE_BROW_WEIGHT]  = { 0.018f, 0.070f, 0.6f, 0 },       /* half-thickness */
@@ -46,8 +49,8 @@ static const struct { float low, high, by_sex, by_age; } range[FACE_TRAITS] = {
   [FACE_LID]          = { 0.00f, 1.00f, 0, 0.3f },         /* crease above, bag below */
   [FACE_NOSE_LENGTH]  = { 0.36f, 0.54f, 0.1f, 0.2f },      /* below the eyes */
   [FACE_NOSE_WIDTH]   = { 0.10f, 0.19f, 0.2f, 0.1f },      /* half-width at the wings */
-  [FACE_NOSE_BRIDGE]  = { 0.02f, 0.09f, 0.2f, 0 },         /* height between the eyes */
-  [FACE_NOSE_TIP]     = { 0.12f, 0.25f, 0.2f, 0.1f },      /* height at the tip */
+  [FACE_NOSE_BRIDGE]  = { 0.015f, 0.065f, 0.2f, 0 },         /* height between the eyes */
+  [FACE_NOSE_TIP]     = { 0.11f, 0.23f, 0.2f, 0.1f },      /* height at the tip */
   [FACE_MOUTH_LEVEL]  = { 0.18f, 0.30f, 0, 0 },            /* below the nose */
   [FACE_MOUTH_WIDTH]  = { 0.20f, 0.36f, 0.1f, 0 },
   [FACE_MOUTH_CURVE]  = { -0.05f, 0.05f, 0, -0.2f },       /* corners up */
@@ -58,7 +61,8 @@ static const struct { float low, high, by_sex, by_age; } range[FACE_TRAITS] = {
   [FACE_EAR_OUT]      = { 0.02f, 0.11f, 0.1f, 0 },
   [FACE_MOLE_U]       = { -0.50f, 0.50f, 0, 0 },
   [FACE_MOLE_V]       = { 0.05f, 0.85f, 0, 0 },
-  [FACE_MOLE]         = { -1.50f, 1.00f, 0, 0 },           /* shows when above 0: two people in five */
+  /* shows when above 0: two people in five */
+  [FACE_MOLE]         = { -1.50f, 1.00f, 0, 0 },
 };
 
 static double clamp01(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
@@ -122,8 +126,8 @@ static void draw_beard(cr_rng rng, double dial, cr_face_view *view) {
   view->beard = (float)(kind > 0.5 ? cover : 0);
 }
 
-void cr_kernel_face_view(uint64_t seed, uint64_t identity, uint64_t image, const double dial[FACE_DIALS],
-                         cr_face_view *view) {
+void cr_kernel_face_view(uint64_t seed, uint64_t identity, uint64_t image,
+                         const double dial[FACE_DIALS], cr_face_view *view) {
   uint64_t place = identity << 32 | (image & 0xFFFFFFFFu);
   *view = (cr_face_view){ .noise_seed = seed, .place = place };
   cr_rng rng = part(seed, "faces.shift", place);
