@@ -3,7 +3,8 @@
  * libpng's own limits do not: release builds make "chunk data is too large" a warning and then
  * clear up to 2 GiB (28 s for a file of 904 bytes). So
  *   - the size in the header is checked here before libpng sees the file;
- *   - png_set_benign_errors(png, 0) makes such warnings errors;
+ *   - png_set_benign_errors(png, 0) makes such warnings errors, and no chunk may be longer than
+ *     the file;
  *   - deflate expands at most 1032 times: a header that promises more than its IDAT chunks can hold
  * is refused before pixels are allocated;
  *   - chunks that do not change pixels (text, colour profile, ...) are skipped unread, which also
@@ -19,7 +20,7 @@
 #include "base/memory.h"
 #include "io/image.h"
 
-enum { DEFLATE_RATIO = 1032, CHUNK_BYTES = 1 << 16, CHUNKS = 16 };
+enum { DEFLATE_RATIO = 1032, CHUNKS = 16 };
 
 typedef struct job {
   png_structp png;
@@ -88,7 +89,7 @@ static void decode(job *j, uint64_t compressed) {
   int bits, kind;
   png_set_benign_errors(png, 0);
   png_set_user_limits(png, 0x7fffffff, 0x7fffffff);       /* the pixels have been counted already */
-  png_set_chunk_malloc_max(png, CHUNK_BYTES);
+  png_set_chunk_malloc_max(png, (size_t)(j->end - j->at));
   png_set_chunk_cache_max(png, CHUNKS);
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
   png_set_read_fn(png, j, on_read);
