@@ -37,10 +37,14 @@ options, before the script (those marked * behind it too)
   --threads N|auto *       threads of the engine; results do not depend on it
   --memory SIZE            most memory for tensors, such as 2G
   --resume[=RUN] *         go on with the newest unfinished run that has these settings
-  --config *               print the settings and where they come from, then end
+  --needed *               do nothing when a run with these settings is done already
+  --config *  --dry-run *  print the settings and where they come from, then end;  check them, then end
+  --max-time 2h *          stop with a checkpoint after that time (exit 75)
+  --checkpoint-every 5m *  checkpoints within an epoch too
+  --seed N *               the same as seed=N
   --out DIR *              where run folders are made (runs)
-  --name NAME *            how the folder's name begins        --tag TEXT *   kept in run.json
-  --progress bar|plain|none *                                  --color auto|always|never *
+  --name NAME *            how the folder's name begins;  --tag TEXT *, --note TEXT *: kept in run.json
+  --progress bar|plain|none *,  -q: none;  --color auto|always|never *
   --strict-globals off     let scripts read and set any global
   -e CODE  -l MODULE  -i  -v  -E  -W  -                        as lua5.4]==], 2
 
@@ -279,7 +283,7 @@ local function runs_command(args)
     end
     if fits and (not most or #list < most) then list[#list + 1], all[#all + 1] = run, settings end
   end
-  if given.json then
+  if given.json or crun.options.json then
     local records = {}
     for i, run in ipairs(list) do
       records[i] = { id = run.id, path = run.path, state = run.state, run = run.record, config = runs.config(run),
@@ -340,7 +344,7 @@ local function show_command(args)
   local left, given = parse("show", run_argument(args), { json = false, out = true })
   local run = one_run("show", left[1] and left[1]:gsub("^ ", ""))
   local record, settings, summary = run.record, runs.config(run), runs.summary(run)
-  if given.json then
+  if given.json or crun.options.json then
     return print(cio.json_encode { id = run.id, path = run.path, state = run.state, run = record, config = settings,
       summary = summary })
   end

@@ -360,8 +360,8 @@ end
 
 -- Options of crun itself that may stand behind the script too; true: they take a value.
 local MAIN_OPTIONS <const> = {
-  help = false, config = false, resume = false, quiet = false, name = true, out = true, tag = true, note = true,
-  progress = true, color = true, threads = true,
+  help = false, config = false, resume = false, quiet = false, needed = false, dry_run = false, name = true, out = true,
+  tag = true, note = true, progress = true, color = true, threads = true, max_time = true, checkpoint_every = true,
 }
 
 --- Moves crun's own options (--resume, --name NAME, ...) from the arguments behind the script to crun.options; what is left
@@ -381,6 +381,9 @@ function M.take_options()
     local key = name and name:gsub("-", "_")
     if arg == "--double" or arg == "--memory" then
       crun.fail("options", arg .. " belongs before the script: crun " .. arg .. " " .. (crun.script or ""), 2)
+    elseif key == "seed" then
+      opts.seed = equal ~= "" and value or args[i + 1]
+      i = equal ~= "" and i or i + 1
     elseif key == nil or MAIN_OPTIONS[key] == nil then
       left[#left + 1] = arg
     elseif not MAIN_OPTIONS[key] then
@@ -484,7 +487,9 @@ function M.config(spec)
     fail("the settings were declared at %s already; one table holds them all", declared_at)
   end
   local opts = M.take_options()
-  local cfg = M.resolve(spec, not opts.help and crun.args or {})
+  local args = not opts.help and crun.args or {}
+  if opts.seed then args = table.move(args, 1, #args, 2, { "seed=" .. opts.seed }) end     -- --seed N
+  local cfg = M.resolve(spec, args)
   declared_at = source and ("%s:%d"):format(source:sub(2), line) or "another place"
   about[cfg].entries = in_source_order(about[cfg].entries, source, line)
   if opts.help or opts.config then

@@ -17,15 +17,19 @@ M.__index = M
 local REDRAW_SECONDS <const>, PLAIN_SECONDS <const> = 0.1, 30
 local SMOOTHING <const> = 0.95
 
+--- "bar", "plain" or "none": --progress, -q, or what standard error is.
+function M.kind()
+  local opts = crun.options or {}
+  local wish = opts.quiet and "none" or opts.progress or "auto"
+  if wish ~= "auto" then return wish end
+  return cio.isatty(2) and os.getenv("TERM") ~= "dumb" and "bar" or "plain"
+end
+
 --- epochs: how many there are in all; first: how many (with fractions) are done when this process begins.
 function M.new(epochs, first)
-  local wish = crun.options and crun.options.progress or "auto"
-  if wish == "auto" then
-    wish = cio.isatty(2) and os.getenv("TERM") ~= "dumb" and "bar" or "plain"
-  end
   local now = cio.monotonic()
   return setmetatable({
-    kind = wish, epochs = epochs, first = first or 0, begun = now, shown = now, drawn = false,
+    shows = M.kind(), epochs = epochs, first = first or 0, begun = now, shown = now, drawn = false,
     means = {}, images = 0, seconds = 0, last = {},
   }, M)
 end
@@ -141,10 +145,10 @@ end
 function M:advance(step, images, seconds)
   self.step, self.images, self.seconds = step, self.images + (images or 0), self.seconds + seconds
   local now = cio.monotonic()
-  if self.kind == "bar" and now - self.shown >= REDRAW_SECONDS then
+  if self.shows == "bar" and now - self.shown >= REDRAW_SECONDS then
     self.shown = now
     self:draw()
-  elseif self.kind == "plain" and now - self.shown >= PLAIN_SECONDS then
+  elseif self.shows == "plain" and now - self.shown >= PLAIN_SECONDS then
     self.shown = now
     self:say(self:line(("step %d%s"):format(step, self.steps and "/" .. self.steps or "")))
   end
@@ -164,11 +168,11 @@ function M:say(text)
 end
 
 function M:close_epoch()
-  if self.kind == "none" then return end
+  if self.shows == "none" then return end
   self.step, self.shown = self.steps or self.step, cio.monotonic()
   self.steps = self.steps or self.step
   local line = self:line()
-  self:say(self.kind == "bar" and fitted(self:pieces(true), ui.columns(2) - 1) or line)
+  self:say(self.shows == "bar" and fitted(self:pieces(true), ui.columns(2) - 1) or line)
 end
 
 return M

@@ -34,15 +34,25 @@ local M = {}
 local Run = { __name = "crun.run" }
 Run.__index = Run
 
-local EXIT_CONFIG <const>, EXIT_DIVERGED <const>, EXIT_DISK <const> = 3, 5, 74
+local EXIT_USAGE <const>, EXIT_CONFIG <const>, EXIT_DIVERGED <const>, EXIT_DISK <const> = 2, 3, 5, 74
 local EXIT_STOPPED <const>, EXIT_AT_ONCE <const> = 75, 130
 
 local function iso(time) return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(time)) end
 
--- Talk goes to standard error; `--progress none` silences it.
+-- Talk goes to standard error; `--progress none` and `-q` silence it.
 local function say(run, text)
+  if progress.kind() == "none" then return end
   if run.bar then return run.bar:say(text) end
-  if not (crun.options and crun.options.progress == "none") then io.stderr:write(text, "\n") end
+  io.stderr:write(text, "\n")
+end
+
+-- "90", "90s", "5m", "2h", "1d" -> seconds
+local function seconds_of(option, text)
+  local number, unit = text:match("^(%d+%.?%d*)([smhd]?)$")
+  if not number then
+    crun.fail("options", ("--%s takes a time such as 90s, 5m or 2h, got '%s'"):format(option, text), EXIT_USAGE)
+  end
+  return tonumber(number) * ({ s = 1, m = 60, h = 3600, d = 86400 })[unit == "" and "s" or unit]
 end
 
 -- ---- the folder -------------------------------------------------------------------------------------------------
@@ -136,6 +146,16 @@ end
 
 local function script_name() return (provenance.script() or "crun"):match("[^/]*$") end
 
+-- The newest run of this script with these settings that `fits`.
+local function newest(entries, fits)
+  for _, run in ipairs(runs.list()) do
+    if fits(run) and (run.record.script or ""):match("[^/]*$") == script_name() and
+       not difference(runs.config(run).settings, entries) then
+      return run
+    end
+  end
+end
+
 -- The run that --resume means: the one named, or the newest unfinished one of this script with these settings.
 local function run_to_resume(wish, entries)
   if type(wish) == "string" and wish ~= "" then
@@ -147,14 +167,9 @@ local function run_to_resume(wish, entries)
     end
     return run
   end
-  for _, run in ipairs(runs.list()) do
-    local r = run.record
-    if run.state ~= "done" and run.state ~= "running" and r.exit_code ~= EXIT_DIVERGED and
-       (r.script or ""):match("[^/]*$") == script_name() and
-       not difference(runs.config(run).settings, entries) then
-      return run
-    end
-  end
+  return newest(entries, function(run)
+    return run.state ~= "done" and run.state ~= "running" and run.record.exit_code ~= EXIT_DIVERGED
+  end)
 end
 
 local function session()
@@ -202,7 +217,7 @@ function Run:begin(name, entries, cfg)
   local now = cio.time()
   local record = provenance.describe()
   record.state, record.started, record.start_time, record.sessions = "running", now, iso(now), { session() }
-  record.name, record.tag = name, crun.options and crun.options.tag
+  record.name, record.tag, record.note = name, crun.options.tag, crun.options.note
   for _, e in ipairs(entries) do
     if e.path == "seed" then record.seed = e.value end
   end
@@ -227,6 +242,17 @@ function M.start(cfg, opts)
     clock = cio.monotonic(),
   }, Run)
   local entries = cfg and config.entries(cfg) or {}
+  if main.dry_run then
+    print(("dry run: the settings are fine, a run folder would be made in %s/"):format(runs.out()))
+    crun.exit(0)
+  end
+  local finished = main.needed and newest(entries, function(run) return run.state == "done" end)
+  if finished then
+    say(self, "not needed: " .. finished.path .. " has these settings and is done")
+    crun.exit(0)
+  end
+  self.stop_at = main.max_time and self.clock + seconds_of("max-time", main.max_time)
+  self.save_every = main.checkpoint_every and seconds_of("checkpoint-every", main.checkpoint_every)
   local found = main.resume and run_to_resume(main.resume, entries)
   if main.resume and not found then
     say(self, "no unfinished run of this script with these settings: a new one begins")
@@ -343,11 +369,11 @@ end
 
 -- Called where everything is in order to be saved: between steps, between epochs, outside of the loop.
 function Run:poll(between_steps)
-  local signal = crun.interrupted()
+  local signal = crun.interrupted() or self.stop_at and cio.monotonic() > self.stop_at and "--max-time"
   if not signal or self.ended then return end
   if self.in_epoch and not between_steps then
-    if not self.noticed then
-      say(self, signal .. ": the run stops at the end of this step; once more stops it at once")
+    if not self.noticed and signal ~= "--max-time" then
+      say(self, signal .. ": the run stops at the end of this step; a second signal stops it at once")
       self.noticed = true
     end
     return
@@ -506,6 +532,7 @@ function Run:steps(source, state, control, closing)
       place.step_in_loop = place.step_in_loop + 1
       if bar then bar:advance(place.step_in_epoch, images, now - began) end
       self:poll(true)
+      if self.save_every and now - self.clock > self.save_every then self:save() end
     end
     began = now
     return pass(f(s, c))
