@@ -1,0 +1,7 @@
+return function(crun, rng)
+  local function r(...) return crun.randn(rng, ...) end
+  return {
+    { inputs = { r(5, 3, 4), r(3, 2), r(3, 2), r(8, 4), r(8, 2), r(8), r(8) } },
+    { inputs = { r(4, 3, 4), nil, nil, r(8, 4), r(8, 2) }, options = { reverse = true } },
+  }
+end
