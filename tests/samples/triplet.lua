@@ -14,7 +14,7 @@ return function(crun, rng)
     list[#list + 1] = { inputs = { crun.randn(rng, 4, 4), crun.int {1, 2, 1, 7}, crun.randn(rng, 8, 4), labels },
                         options = options }
   end
-  local large = crun.randint(rng, 3, 220)         -- more positives than CR_RANK_FROM, and several tiles
-  list[#list + 1] = { inputs = { crun.randn(rng, 220, 3), large }, options = { margin = 0.5 } }
+  local large = crun.randint(rng, 3, 220)         -- more factors than one product takes; soft, for among so many a hinge is near
+  list[#list + 1] = { inputs = { crun.randn(rng, 220, 3), large }, options = { soft = true } }
   return list
 end
