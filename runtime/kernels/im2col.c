@@ -27,11 +27,14 @@ bool cr_window_set(cr_window *w, bool ceil, cr_error *err) {
   return true;
 }
 
+/* a / b for a >= 0; the usual strides without a division */
+static inline int64_t over(int64_t a, int64_t b) { return b == 1 ? a : b == 2 ? a >> 1 : a / b; }
+
 void cr_window_inside(const cr_window *w, int side, int64_t at, int64_t *first, int64_t *end) {
   int64_t stride = w->stride[side], before = w->padding[side] - at * w->dilation[side];
   int64_t last = w->in[side] - 1 + before;              /* the last p * stride inside */
-  *first = before > 0 ? (before + stride - 1) / stride : 0;
-  *end = last < 0 ? 0 : last / stride + 1;
+  *first = before > 0 ? over(before + stride - 1, stride) : 0;
+  *end = last < 0 ? 0 : over(last, stride) + 1;
   if (*first > w->out[side]) *first = w->out[side];
   if (*end > w->out[side]) *end = w->out[side];
   if (*end < *first) *end = *first;
