@@ -9,7 +9,8 @@
 typedef uint64_t __attribute__((may_alias)) word8;
 typedef uint32_t __attribute__((may_alias)) word4;
 
-enum { GRAIN = 16384, RUN = 256 };      /* elements a thread takes at a time; doubles summed side by side */
+/* elements a thread takes at a time; doubles summed side by side, of a run or of a whole short line */
+enum { GRAIN = 16384, RUN = 256, LINE = 1024 };
 
 static int64_t at_least_one(int64_t n) { return n > 1 ? n : 1; }
 
@@ -162,6 +163,42 @@ static void sum_runs(const axes_job *job, int d, const int64_t *j, const real *g
     sum_runs(job, d + 1, j, g + job->item[d][at] * job->step[d], width, sum);
 }
 
+/* Adds to sum[] what a whole line of gx receives: place j[] of the axes before the last, and all of the last. */
+static void sum_line(const axes_job *job, int d, const int64_t *j, const real *g, double *sum) {
+  if (d < job->n - 1) {
+    if (!job->start[d]) {
+      sum_line(job, d + 1, j, g + j[d] * job->step[d], sum);
+      return;
+    }
+    for (int64_t at = job->start[d][j[d]]; at < job->start[d][j[d]+1]; at++)
+      sum_line(job, d + 1, j, g + job->item[d][at] * job->step[d], sum);
+    return;
+  }
+  const cr_axis *last = &job->axis[d];
+  for (int64_t i = 0; i < last->n_out; i++, g += job->run) {
+    if (last->from[i] < 0) continue;
+    double *to = sum + last->from[i] * job->run;
+    for (int64_t k = 0; k < job->run; k++) to[k] += (double)g[k];
+  }
+}
+
+/* begin, end count lines of gx, each short enough to be summed side by side */
+static void sum_lines(void *context, int64_t begin, int64_t end) {
+  const axes_job *job = context;
+  int64_t width = job->axis[job->n-1].n_in * job->run;
+  for (int64_t line = begin; line < end; line++) {
+    int64_t j[CR_INDEX_MAX_AXES], rest = line;
+    double sum[LINE];
+    for (int64_t k = 0; k < width; k++) sum[k] = 0;
+    for (int d = job->n - 2; d >= 0; d--) {
+      j[d] = rest % job->axis[d].n_in;
+      rest /= job->axis[d].n_in;
+    }
+    sum_line(job, 0, j, job->g, sum);
+    for (int64_t k = 0; k < width; k++) job->gx[line * width + k] = (real)sum[k];
+  }
+}
+
 /* begin, end count pieces of runs of gx */
 static void sum_axes(void *context, int64_t begin, int64_t end) {
   const axes_job *job = context;
@@ -195,6 +232,12 @@ void cr_index_axes_sum(int n, const cr_axis *axis, const real *g, void *scratch,
   }
   if (rows * job.run == 0) return;
   job.g = g, job.gx = gx, job.chunks = (job.run + RUN - 1) / RUN;
+  int64_t last = job.n > 0 ? job.axis[job.n-1].n_in : 1;
+  if (job.n > 0 && job.run < RUN / 4 && last * job.run <= LINE) {
+    int64_t lines = rows / last;
+    cr_pool_for(lines, at_least_one(GRAIN / at_least_one(outs * job.run / lines)), sum_lines, &job);
+    return;
+  }
   int64_t pieces = rows * job.chunks, terms = outs * job.run / pieces;     /* the average work of a piece */
   cr_pool_for(pieces, at_least_one(GRAIN / at_least_one(terms + 8)), sum_axes, &job);
 }
