@@ -37,7 +37,7 @@ describe("resume", function()
     it("gives equal bits after a stop at any step, batches from: " .. source, function()
       assert.equal(0, train("source=" .. source).code)
       local whole = outcome()
-      for _, step in ipairs { 1, 4, 5, 6, 13, 15 } do
+      for _, step in ipairs { 1, 4, 5, 6, 13, 15, -1 } do         -- -1: in the evaluation after the last epoch
         fresh()
         assert.equal(75, train("source=" .. source, "signal_at=" .. step).code)
         local r = resume()
@@ -172,7 +172,7 @@ describe("a full disk", function()
     assert.equal(0, train().code)
     local whole = outcome()
     local failed = 0
-    for point = 1, 33, 2 do
+    for point = 1, 33, 3 do
       fresh()
       local r = train("full_at=10", "full_after=" .. point)
       if r.code ~= 0 then
@@ -185,7 +185,7 @@ describe("a full disk", function()
       end
       assert.same(whole, outcome())
     end
-    assert.is_true(failed >= 10)
+    assert.is_true(failed >= 8)
   end)
 end)
 

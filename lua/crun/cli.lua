@@ -111,7 +111,7 @@ function M.describe(room, name)
   local call = CALL[room]:format(name)
   local made = room == "losses" or room == "miners"
   lines[#lines + 1] = "  " .. (made and ("%s { options } (%s)"):format(call, arguments)
-    or ("%s(%s%s)"):format(call, arguments, #d.options > 0 and ", { options }" or ""))
+    or ("%s(%s%s)"):format(call, arguments, #d.options == 0 and "" or arguments == "" and "{ options }" or ", { options }"))
   for _, part in ipairs { "formula", "paper", "differs" } do
     if d[part] and d[part] ~= "" then lines[#lines + 1] = "\n" .. part .. "\n" .. ui.pairs({ { "", d[part] } }, "") end
   end
@@ -124,8 +124,9 @@ function M.describe(room, name)
       input.optional and ", may be nil" or "") }
   end
   for i, output in ipairs(d.outputs or {}) do
-    outputs[i] = { output.name or "result", ("%s%s"):format(output.type or "", output.shape and " [" ..
-      output.shape:gsub(" ", ", ") .. "]" or "") }
+    local name, shape = output, nil
+    if type(output) == "table" then name, shape = output.name or "result", output.shape end
+    outputs[i] = { name, shape and ("[%s]"):format(shape:gsub(" ", ", ")) or "" }
   end
   for i, o in ipairs(d.options) do given[i] = option_text(o) end
   section("inputs", inputs)

@@ -379,7 +379,11 @@ function Run:poll(between_steps)
     return
   end
   self.ended = true
-  save(self, "last", { previous = true })
+  -- nothing to save when no step was done since: after restore "best" it would even be the wrong weights
+  local s, p = self.saved, self.place
+  if not (s and s.step == p.step and s.epoch == p.epoch and s.step_in_epoch == p.step_in_epoch) then
+    save(self, "last", { previous = true })
+  end
   self:mark("stopped", EXIT_STOPPED, signal)
   if self.bar then self.bar:clear() end
   io.stderr:write(("stopped by %s after %s; go on with: crun resume %s\n"):format(signal, self:where(), self.path))

@@ -82,6 +82,7 @@ for epoch in run:epochs(cfg.epochs) do
 end
 
 run:restore "best"
+if cfg.signal_at < 0 and not run.resumed then signal(cfg.signal) end
 run:summary { ["test/score"] = w:detach():sum() }
 if cfg.finish then run:finish() end
 print(("%s %s"):format(run.path, run.resumed and "resumed" or "new"))
