@@ -33,17 +33,18 @@ cr_element cr_element_of(cr_dtype dtype) {
 bool cr_element_count(cr_element element, int ndim, const int64_t *shape, size_t *bytes,
                       cr_error *err) {
   bool empty = false;
+  size_t widest =
+      sizeof(double); /* a shape that fits as one type fits as all, so it can be written again */
   if (ndim < 0 || ndim > CR_MAX_DIMS)
     return cr_fail(err, CR_EFORMAT, "%d dimensions, at most %d expected", ndim, CR_MAX_DIMS);
-  *bytes = cr_element_table[element].bytes;
   for (int d = 0; d < ndim; d++) {
     if (shape[d] < 0)
       return cr_fail(err, CR_EFORMAT, "a negative size in the shape: %lld", (long long)shape[d]);
     if (shape[d] == 0) empty = true;
-    else if (!cr_size_mul(*bytes, (size_t)shape[d], bytes) || *bytes > INT64_MAX)
+    else if (!cr_size_mul(widest, (size_t)shape[d], &widest) || widest > INT64_MAX)
       return cr_fail(err, CR_EFORMAT, "a shape of more bytes than memory can have");
   }
-  if (empty) *bytes = 0;
+  *bytes = empty ? 0 : widest / sizeof(double) * cr_element_table[element].bytes;
   return true;
 }
 
