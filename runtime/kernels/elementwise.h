@@ -114,13 +114,34 @@ static inline void cr_elementwise_options(const cr_call *c, double option[2]) {
     option[i] = c->option[i];
 }
 
+/* One call of the loop, with none of the machinery, when every operand is packed, of one shape, and not large: what a small
+ * tensor costs is overhead. */
+static inline bool cr_elementwise_direct(cr_call *c, cr_loop_fn loop, void *to, const double option[2]) {
+  const cr_tensor *out = c->out[0];
+  const void *in[CR_SLOTS];
+  int64_t numel = 1;
+  for (int d = 0; d < out->ndim; d++) numel *= out->shape[d];
+  if (numel > CR_PARALLEL) return false;
+  for (int i = 0; i < c->n_in; i++) {
+    const cr_tensor *t = c->in[i];
+    if (t->ndim != out->ndim) return false;
+    for (int d = 0; d < t->ndim; d++)
+      if (t->shape[d] != out->shape[d] || t->stride[d] != out->stride[d]) return false;
+    in[i] = t->storage->data + (size_t)t->offset * cr_dtype_size(t->dtype);
+  }
+  for (int i = c->n_in; i < CR_SLOTS; i++) in[i] = in[0];
+  loop(numel, to, in, option);
+  return true;
+}
+
 static inline void cr_elementwise_forward(cr_call *c, cr_loop_fn loop) {
   cr_operand in[CR_SLOTS] = { { 0 } };
   double option[2];
   cr_tensor *out = c->out[0];
-  for (int i = 0; i < c->n_in; i++) in[i] = cr_operand_of(c->in[i]);
   cr_elementwise_options(c, option);
   void *to = out->storage->data + (size_t)out->offset * cr_dtype_size(out->dtype);
+  if (cr_elementwise_direct(c, loop, to, option)) return;
+  for (int i = 0; i < c->n_in; i++) in[i] = cr_operand_of(c->in[i]);
   cr_kernel_broadcast(loop, to, cr_dtype_size(out->dtype), out->ndim, out->shape, in, option);
 }
 
