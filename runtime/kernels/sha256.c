@@ -22,26 +22,26 @@ static uint32_t big_endian(const unsigned char *p) {
 }
 
 static void one_block(uint32_t state[8], const unsigned char *block) {
-  uint32_t w[64], s[8];
+  uint32_t w[64];
   for (int t = 0; t < 16; t++) w[t] = big_endian(block + 4 * t);
   for (int t = 16; t < 64; t++) {
-    uint32_t a = w[t - 15], b = w[t - 2];
-    uint32_t s0 = rotate(a, 7) ^ rotate(a, 18) ^ a >> 3;
-    uint32_t s1 = rotate(b, 17) ^ rotate(b, 19) ^ b >> 10;
+    uint32_t x = w[t - 15], y = w[t - 2];
+    uint32_t s0 = rotate(x, 7) ^ rotate(x, 18) ^ x >> 3;
+    uint32_t s1 = rotate(y, 17) ^ rotate(y, 19) ^ y >> 10;
     w[t] = w[t - 16] + s0 + w[t - 7] + s1;
   }
-  memcpy(s, state, sizeof s);
+  uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+  uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
   for (int t = 0; t < 64; t++) {
-    uint32_t a = s[0], e = s[4];
-    uint32_t S1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25), choose = (e & s[5]) ^ (~e & s[6]);
+    uint32_t S1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25), choose = (e & f) ^ (~e & g);
     uint32_t S0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
-    uint32_t majority = (a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]);
-    uint32_t t1 = s[7] + S1 + choose + K[t] + w[t];
-    memmove(s + 1, s, 7 * sizeof *s);
-    s[4] += t1;
-    s[0] = t1 + S0 + majority;
+    uint32_t majority = (a & b) ^ (a & c) ^ (b & c);
+    uint32_t t1 = h + S1 + choose + K[t] + w[t], t2 = S0 + majority;
+    h = g, g = f, f = e, e = d + t1;
+    d = c, c = b, b = a, a = t1 + t2;
   }
-  for (int i = 0; i < 8; i++) state[i] += s[i];
+  state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+  state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
 void cr_sha256_init(cr_sha256 *h) {
