@@ -680,32 +680,17 @@ static void add_format(lua_State *L, const format *f) {
 }
 
 int cr_bind_io(lua_State *L) {
-  static const luaL_Reg functions[] = { { "read_safetensors", read_safetensors },
-                                        { "write_safetensors", write_safetensors },
-                                        { "decode_safetensors", decode_safetensors },
-                                        { "encode_safetensors", encode_safetensors },
-                                        { "read_file", read_file },
-                                        { "write_file", write_file },
-                                        { "append_file", append_file },
-                                        { "truncate", truncate_file },
-                                        { "sha256", sha256 },
-                                        { "sha256_file", sha256_file },
-                                        { "crc32c", crc32c },
-                                        { "list", list },
-                                        { "kind", look },
-                                        { "exists", exists },
-                                        { "is_dir", is_dir },
-                                        { "is_file", is_file },
-                                        { "rename", rename_path },
-                                        { "realpath", real_path },
-                                        { "cwd", cwd },
-                                        { "hostname", hostname },
-                                        { "getpid", process_id },
-                                        { "isatty", is_terminal },
-                                        { "terminal_width", terminal_width },
-                                        { "events", events },
-                                        { "fail_at", fail_at },
-                                        { NULL, NULL } };
+  static const luaL_Reg functions[] = {
+    { "read_safetensors", read_safetensors }, { "write_safetensors", write_safetensors },
+    { "decode_safetensors", decode_safetensors }, { "encode_safetensors", encode_safetensors },
+    { "read_file", read_file }, { "write_file", write_file }, { "append_file", append_file },
+    { "truncate", truncate_file }, { "sha256", sha256 }, { "sha256_file", sha256_file },
+    { "crc32c", crc32c }, { "list", list }, { "kind", look }, { "exists", exists },
+    { "is_dir", is_dir }, { "is_file", is_file }, { "rename", rename_path },
+    { "realpath", real_path }, { "cwd", cwd }, { "hostname", hostname }, { "getpid", process_id },
+    { "isatty", is_terminal }, { "terminal_width", terminal_width }, { "events", events },
+    { "fail_at", fail_at }, { NULL, NULL }
+  };
   static const luaL_Reg methods[] = {
     { "path", events_path }, { "scalar", events_scalar }, { "histogram", events_histogram },
     { "image", events_image }, { "experiment", events_experiment }, { "hparams", events_hparams },

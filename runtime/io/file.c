@@ -53,7 +53,10 @@ static ssize_t read_again(int fd, void *data, size_t n) {
 
 static bool write_all(int fd, const void *data, size_t n) {
   const char *p = data;
-  if (disk_is_full()) return false;
+  if (disk_is_full()) {               /* as a real one: half of it fits */
+    if (write(fd, p, n / 2) >= 0) errno = ENOSPC;
+    return false;
+  }
   while (n > 0) {
     ssize_t done = write(fd, p, n < (1u << 30) ? n : (1u << 30));
     if (done < 0 && errno == EINTR) continue;
@@ -84,8 +87,7 @@ bool cr_file_read(const char *path, size_t max_bytes, cr_buffer *out, cr_error *
   int fd = open_to_read(path, &st, err);
   if (fd < 0) return false;
 
-  /* one byte past the length finds the end of the file without growing; pipes and /proc say 0 and
-   * grow */
+  /* one byte past the length finds the end without growing; pipes and /proc say 0 and grow */
   size_t from = out->n, limit = max_bytes > 0 ? max_bytes : SIZE_MAX - 1;
   size_t want = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
   bool ok = want <= limit;
