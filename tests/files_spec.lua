@@ -146,6 +146,50 @@ describe("folders", function()
   end)
 end)
 
+describe("every function of crun.io", function()
+  it("leaks nothing and says so when the n-th allocation fails", function()
+    local core = require "crun.core"
+    local dir = fs.tmpdir()
+    local image, x = crun.zeros(3, 4, 5):byte(), crun.tensor {{1, 2}, {3, 4}}
+    local texts = { npy = fs.encode_npy(x:t()), image = fs.encode_pgm(image) }
+    fs.write_file(dir .. "/file", "content")
+    local w = fs.events(dir .. "/events")
+    local function live() collectgarbage() collectgarbage() return crun.memory().live end
+    for name, f in pairs {
+      read_file = function() return fs.read_file(dir .. "/file") end,
+      list = function() return (fs.list(dir)) end,
+      json_encode = function() return fs.json_encode { a = ("x"):rep(1000), b = { 1, 2, 3 } } end,
+      encode_npy = function() return fs.encode_npy(x:t()) end,
+      decode_npy = function() return fs.decode_npy(texts.npy):shape() end,
+      encode_pgm = function() return fs.encode_pgm(image) end,
+      decode_pgm = function() return fs.decode_image(texts.image):shape() end,
+      encode_safetensors = function() return fs.encode_safetensors({ a = x:t(), b = image }, { k = 1 }) end,
+      scalar = function() w:scalar("a", 1, 1) end,
+      histogram = function() w:histogram("a", x, 1) end,
+      image = function() w:image("a", image, 1) end,
+      experiment = function() w:experiment({ lr = 1, loss = "" }, { "m" }) end,
+      hparams = function() w:hparams({ lr = 1, loss = "a" }, "g") end,
+    } do
+      local expected, done = f()
+      for n = 1, 200 do
+        local before = live()
+        core.fail_at(n)
+        local ok, result = pcall(f)
+        core.fail_at(0)
+        if ok then
+          assert.same(expected, result)
+          done = n
+          break
+        end
+        result = nil
+        assert.equal(before, live(), name)
+      end
+      assert.is_true(done and done > 1, name)
+    end
+    fs.remove_tree(dir)
+  end)
+end)
+
 describe("the machine", function()
   it("tells time, name, number and terminal", function()
     local a = fs.monotonic()

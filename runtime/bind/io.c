@@ -334,9 +334,8 @@ static int truncate_file(lua_State *L) {
   cr_error err = { 0 };
   const char *path = check_path(L, 1);
   if (lua_isnoneornil(L, 2)) return cr_bind_errorf(L, where(L), "expected a length in bytes");
-  return cr_file_truncate(path, (size_t)check_count(L, 2, "the length", 0), &err)
-             ? 0
-             : fail(L, NULL, &err);
+  size_t n = (size_t)check_count(L, 2, "the length", 0);
+  return cr_file_truncate(path, n, &err) ? 0 : fail(L, NULL, &err);
 }
 
 static int sha256(lua_State *L) {
@@ -610,8 +609,8 @@ events_experiment(lua_State *L) { /* w:experiment({ name = any value of its kind
     metric[i] = check_text(L, -1, "a metric's tag");
     lua_pop(L, 1);
   }
-  return cr_events_experiment(&w->events, hparam, n, metric, n_metrics, &err) ? 0
-                                                                              : fail(L, NULL, &err);
+  bool ok = cr_events_experiment(&w->events, hparam, n, metric, n_metrics, &err);
+  return ok ? 0 : fail(L, NULL, &err);
 }
 
 static int events_hparams(lua_State *L) { /* w:hparams({ name = value } [, group]) */
