@@ -23,6 +23,7 @@
  * by B, and a few times B D; never B^2. An empty set of triplets gives 0 with zero gradient. The gradient of a
  * Euclidean distance at 0 is 0. An embedding that is not finite gives nan. */
 #include <math.h>
+#include <string.h>
 
 #include "autograd/op.h"
 #include "kernels/label_order.h"
@@ -129,7 +130,7 @@ static double term(const settings *s, const cr_row *row, double x) {
 }
 
 static void clear(const cr_row *row) {
-  for (int64_t j = 0; row->w != NULL && j < row->columns; j++) row->w[j] = 0;
+  if (row->w != NULL) memset(row->w, 0, (size_t)row->columns * sizeof *row->w);
 }
 
 /* The distances to the positives, plus `add`; returns their number. */
@@ -157,19 +158,30 @@ static void all_row(const cr_row *row, void *context) {
     if (p != row->self) row->w[p] = (real)count[i++];
 }
 
+/* The place of the least of v[begin .. end-1], or of the one at `best` if that is not above it; -1: none yet. Lanes first, then
+ * a search for the number found: several times faster than carrying the place along. */
+CR_VECTOR static int64_t least(const real *v, int64_t begin, int64_t end, int64_t best) {
+  enum { LANES = 16 };
+  if (begin >= end) return best;
+  real lane[LANES], low = v[begin];
+  int64_t j = begin;
+  for (int l = 0; l < LANES; l++) lane[l] = low;
+  for (; j + LANES <= end; j += LANES)
+    for (int l = 0; l < LANES; l++) lane[l] = v[j + l] < lane[l] ? v[j + l] : lane[l];
+  for (; j < end; j++) low = v[j] < low ? v[j] : low;
+  for (int l = 0; l < LANES; l++) low = lane[l] < low ? lane[l] : low;
+  if (best >= 0 && v[best] <= low) return best;
+  for (j = begin; v[j] != low; j++) { }
+  return j;
+}
+
 static void hard_row(const cr_row *row, void *context) {
-  int64_t far = -1, near = -1;
-  clear(row);
-  for (int64_t j = 0; j < row->columns; j++) {
-    if (j == row->self) continue;
-    if (j >= row->begin && j < row->end) {
-      if (far < 0 || row->d[j] > row->d[far]) far = j;
-    } else if (near < 0 || row->d[j] < row->d[near]) {
-      near = j;
-    }
-  }
-  if (far < 0 || near < 0) return;
   const settings *s = context;
+  int64_t far = -1, near = least(row->d, row->end, row->columns, least(row->d, 0, row->begin, -1));
+  clear(row);
+  for (int64_t p = row->begin; p < row->end; p++)
+    if (p != row->self && (far < 0 || row->d[p] > row->d[far])) far = p;
+  if (far < 0 || near < 0) return;
   double slope = term(s, row, (double)(row->d[far] + s->margin) - (double)row->d[near]);
   if (row->w == NULL) return;
   row->w[far] = (real)slope;
