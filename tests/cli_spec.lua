@@ -6,7 +6,8 @@ local folder
 setup(function()
   folder = crun.io.tmpdir()
   for _, words in ipairs { { "lr=0.1" }, { "lr=0.2", "seed=2" }, { "signal_at=3" } } do
-    shell.run({ "--progress", "none", shell.scripts .. "/train.lua", table.unpack(words) }, { folder = folder })
+    shell.run({ "--progress", "none", shell.scripts .. "/train.lua", table.unpack(words) },
+      { folder = folder })
   end
 end)
 teardown(function() crun.io.remove_tree(folder) end)
@@ -34,7 +35,8 @@ describe("crun help", function()
         assert.truthy(text:find("^" .. name .. " %-") and text:find("crun." , 1, true), name)
       end
     end
-    local r = says("crun.losses.contrastive { options } (embeddings, labels", 0, "help", "loss", "contrastive")
+    local r = says("crun.losses.contrastive { options } (embeddings, labels", 0, "help", "loss",
+      "contrastive")
     assert.truthy(r.out:find("formula") and r.out:find("CVPR 2006") and r.out:find("margin = 1"))
     assert.equal(r.out, run("help", "contrastive").out)
   end)
@@ -53,10 +55,12 @@ end)
 
 describe("crun with a word it does not know", function()
   it("names the nearest command and script", function()
-    says("crun: there is no command or script 'resum'; did you mean the command 'resume'?", 2, "resum")
+    says("crun: there is no command or script 'resum'; did you mean the command 'resume'?", 2,
+      "resum")
     crun.io.mkdir(folder .. "/experiments")
     crun.io.write_file(folder .. "/experiments/triplet_faces.lua", "")
-    says("'triplet_face'; did you mean the script experiments/triplet_faces.lua?", 2, "triplet_face")
+    says("'triplet_face'; did you mean the script experiments/triplet_faces.lua?", 2,
+      "triplet_face")
     says("'nonsense'; `crun help` lists the commands", 2, "nonsense")
   end)
 
@@ -106,14 +110,16 @@ describe("crun show", function()
   it("prints settings with origins, results, files", function()
     local r = says("lr = 0.1", 0, "show", "-3")
     assert.truthy(r.out:find("lr = 0.1 +command line"))
-    assert.truthy(r.out:find("test/score", 1, true) and r.out:find("checkpoints/last.safetensors", 1, true))
+    assert.truthy(r.out:find("test/score", 1, true) and
+      r.out:find("checkpoints/last.safetensors", 1, true))
     says("go on with: crun resume runs/train", 0, "show", "-1")
     assert.equal("done", crun.io.json_decode(run("show", "-2", "--json").out).state)
   end)
 
   it("finds a run by its folder, its name, its ending", function()
     local id = crun.io.list(folder .. "/runs")[1]
-    for _, word in ipairs { "runs/" .. id, "runs/" .. id .. "/", id, id:sub(-6) } do says(id, 0, "show", word) end
+    for _, word in ipairs { "runs/" .. id, "runs/" .. id .. "/", id, id:sub(-6) } do says(id, 0,
+        "show", word) end
     says("fits 3 runs", 2, "show", "train")
     says("there are 3 runs in runs/, so -1 to -3 are known", 2, "show", "-4")
     says("needs a run", 2, "show")
@@ -124,9 +130,19 @@ end)
 describe("crun doctor", function()
   it("says one line for each thing", function()
     local r = says("ok  crun", 0, "doctor")
-    for _, name in ipairs { "processor", "threads", "BLAS", "memory", "library", "modules", "runs", "name" } do
+    for _, name in ipairs { "processor", "threads", "BLAS", "memory", "library", "modules", "runs",
+        "name" } do
       assert.truthy(r.out:find("\n%S+ +" .. name .. " +%S"), name .. "\n" .. r.out)
     end
+  end)
+end)
+
+describe("crun types", function()
+  it("prints stubs that are Lua", function()
+    local r = says("function Tensor:relu()", 0, "types")
+    assert.truthy(load(r.out))
+    assert.truthy(r.out:find("---@field margin? number", 1, true))
+    assert.truthy(r.out:find("function Run:epochs(n) end", 1, true))
   end)
 end)
 
@@ -140,7 +156,8 @@ end)
 
 describe("a table", function()
   it("aligns numbers right, stars the best, ties included", function()
-    local text = ui.table { columns = { "method", "map@r", "eer" }, best = { ["map@r"] = "max", eer = "min" }, rows = {
+    local text = ui.table { columns = { "method", "map@r", "eer" },
+      best = { ["map@r"] = "max", eer = "min" }, rows = {
       { "pixels", 0.3, 0.25 }, { "network", 0.91234, 0.1 }, { "twin", 0.9124, 0.3 }, { "none" } } }
     assert.equal(table.concat({
       "method   map@r     eer",

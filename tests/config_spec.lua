@@ -25,8 +25,8 @@ describe("config", function()
   end)
 
   it("takes KEY=VALUE of every kind", function()
-    local cfg = resolve { "lr=1", "epochs=1e2", "loss=contrastive", "name=a=b", "flip=true", "widths=1,2,3",
-      "scales=2,3", "batch.classes=9", "batch.deep.er=3", "--", "anything" }
+    local cfg = resolve { "lr=1", "epochs=1e2", "loss=contrastive", "name=a=b", "flip=true",
+      "widths=1,2,3", "scales=2,3", "batch.classes=9", "batch.deep.er=3", "--", "anything" }
     assert.equal("float", math.type(cfg.lr))
     assert.equal(100, cfg.epochs)
     assert.equal("integer", math.type(cfg.epochs))
@@ -49,17 +49,22 @@ describe("config", function()
   it("refuses what does not fit, and says what would", function()
     refuses("there is no setting 'lrr'; did you mean 'lr'?", { "lrr=1" })
     refuses("there is no setting 'clases'; did you mean 'batch.classes'?", { "clases=1" })
-    refuses("there is no setting 'zzzzzz'; this script has batch.classes, batch.deep.er, epochs", { "zzzzzz=1" })
-    refuses("'batch' is a group of settings; set one of them: batch.classes, batch.deep.er", { "batch=1" })
+    refuses("there is no setting 'zzzzzz'; this script has batch.classes, batch.deep.er, epochs",
+      { "zzzzzz=1" })
+    refuses("'batch' is a group of settings; set one of them: batch.classes, batch.deep.er",
+      { "batch=1" })
     refuses("lr must be at most 1, got 2.0", { "lr=2" })
     refuses("lr must be a number, got 'fast'", { "lr=fast" })
     refuses("lr must be a number, got 'nan'", { "lr=nan" })
     refuses("lr must be a number, got '1e999'", { "lr=1e999" })
     refuses("epochs must be at least 1, got 0", { "epochs=0" })
-    refuses("epochs must be a whole number, got '2.5' (its default in the script is 20; write 20.0", { "epochs=2.5" })
+    refuses("epochs must be a whole number, got '2.5' (its default in the script is 20; write 20.0",
+      { "epochs=2.5" })
     refuses("flip must be true or false, got 'yes'", { "flip=yes" })
-    refuses("loss must be one of triplet, contrastive; got tripet, did you mean triplet?", { "loss=tripet" })
-    refuses("widths must be a list like 32,64 of which each is a whole number, got '1,x'", { "widths=1,x" })
+    refuses("loss must be one of triplet, contrastive; got tripet, did you mean triplet?",
+      { "loss=tripet" })
+    refuses("widths must be a list like 32,64 of which each is a whole number, got '1,x'",
+      { "widths=1,x" })
     refuses("settings are given as KEY=VALUE, got 'epochs', write epochs=VALUE", { "epochs" })
   end)
 
@@ -95,13 +100,16 @@ describe("config", function()
   end)
 
   it("has equal fingerprints exactly for equal values", function()
-    assert.equal(config.fingerprint(resolve { "lr=1e-1" }), config.fingerprint(resolve { "lr=0.1" }))
-    assert.not_equal(config.fingerprint(resolve { "lr=0.1" }), config.fingerprint(resolve { "lr=0.2" }))
+    assert.equal(config.fingerprint(resolve { "lr=1e-1" }),
+      config.fingerprint(resolve { "lr=0.1" }))
+    assert.not_equal(config.fingerprint(resolve { "lr=0.1" }),
+      config.fingerprint(resolve { "lr=0.2" }))
   end)
 end)
 
 describe("a script with crun.config", function()
-  local function script(words) return shell.run({ "tests/scripts/train.lua", table.unpack(words) }) end
+  local function script(words) return shell.run({ "tests/scripts/train.lua",
+    table.unpack(words) }) end
 
   it("prints its settings in the author's order with --help", function()
     local r = script { "--help" }

@@ -1,4 +1,5 @@
--- Whole scripts: network, batch norm, dropout, optimiser, schedule, sampler and augmentation stop and go on to the same bits.
+-- Whole scripts: network, batch norm, dropout, optimiser, schedule, sampler and augmentation stop
+-- and go on to the same bits.
 local crun = require "crun"
 local shell = require "scripts.shell"
 
@@ -11,7 +12,8 @@ local function outcome(engine, threads, words)
   local line = { engine, "--progress", "none", "--threads", threads, shell.scripts .. "/faces.lua" }
   local r = shell.run(table.move(words, 1, #words, #line + 1, line), { folder = folder })
   if r.code == 75 then
-    r = shell.run({ engine, "--progress", "none", "--threads", threads, "resume", "-1" }, { folder = folder })
+    r = shell.run({ engine, "--progress", "none", "--threads", threads, "resume", "-1" },
+      { folder = folder })
   end
   assert.equal(0, r.code, r.err)
   local run = shell.only_run(folder)
@@ -21,7 +23,8 @@ local function outcome(engine, threads, words)
     log[i] = crun.io.json_encode(line_of_log)
   end
   return { last = crun.io.sha256_file(run .. "/checkpoints/last.safetensors"),
-    best = crun.io.sha256_file(run .. "/checkpoints/best.safetensors"), log = table.concat(log, "\n") }
+    best = crun.io.sha256_file(run .. "/checkpoints/best.safetensors"),
+      log = table.concat(log, "\n") }
 end
 
 describe("a script with everything in it", function()
@@ -75,7 +78,8 @@ describe("experiments/triplet_faces.lua", function()
     if not exists then return pending "the experiment is not here" end
     local r = shell.run({ EXPERIMENT, "--quick", "--out", "whole" }, { folder = folder })
     assert.equal(0, r.code, r.err)
-    r = shell.run({ EXPERIMENT, "--quick", "--out", "part", "--max-time", "1s" }, { folder = folder })
+    r = shell.run({ EXPERIMENT, "--quick", "--out", "part", "--max-time", "1s" },
+      { folder = folder })
     if r.code == 75 then
       r = shell.run({ "--out", "part", "resume", "-1" }, { folder = folder })
     end

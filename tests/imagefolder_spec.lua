@@ -5,7 +5,8 @@ local folder
 before_each(function() folder = crun.io.tmpdir() end)
 after_each(function() crun.io.remove_tree(folder) end)
 
-local function pgm(w, h, value) return ("P5\n%d %d\n255\n"):format(w, h) .. string.char(value):rep(w * h) end
+local function pgm(w, h, value) return ("P5\n%d %d\n255\n"):format(w, h) ..
+  string.char(value):rep(w * h) end
 
 local function put(name, content)
   local path = folder .. "/" .. name
@@ -47,7 +48,8 @@ describe("imagefolder", function()
     put("a/1.pgm", pgm(10, 20, 50))
     put("a/2.ppm", "P6\n4 4\n255\n" .. string.char(255, 0, 0):rep(16))
     put("b/1.PGM", pgm(3, 3, 9))
-    put("b/2.png", crun.io.encode_png(crun.byte { { { 5, 5 }, { 5, 5 } }, { { 5, 5 }, { 5, 5 } }, { { 5, 5 }, { 5, 5 } } }))
+    put("b/2.png", crun.io.encode_png(crun.byte { { { 5, 5 }, { 5, 5 } }, { { 5, 5 }, { 5, 5 } },
+      { { 5, 5 }, { 5, 5 } } }))
     local set = crun.imagefolder(folder, { size = 4 })
     assert.same({ 4, 1, 4, 4 }, set.images:shape())
     assert.equal(50, set.images[1][1][2][2])
@@ -78,7 +80,8 @@ describe("imagefolder", function()
   end)
 
   it("ends a script with 4, at its own line", function()
-    crun.io.write_file(folder .. "/s.lua", "local crun = require 'crun'\n\ncrun.imagefolder 'none'\n")
+    crun.io.write_file(folder .. "/s.lua",
+      "local crun = require 'crun'\n\ncrun.imagefolder 'none'\n")
     local r = shell.run({ "s.lua" }, { folder = folder })
     assert.equal(4, r.code)
     assert.equal("crun: s.lua:3: imagefolder: there is no folder 'none'\n", r.err)
@@ -97,7 +100,9 @@ describe("imagefolder", function()
     parts = set:split { test = { "s3", "s1" }, train = "rest" }
     assert.same({ "s3", "s1" }, parts.test.names)
     assert.equal(10, #parts.train.names)
-    assert.same({ 1, 5 }, { parts.train.labels:totable()[1] - 1, #set:split({ train = 0.4, val = "rest" }).train.names })
+    assert.same({ 1, 5 },
+      { parts.train.labels:totable()[1] - 1,
+      #set:split({ train = 0.4, val = "rest" }).train.names })
     local one = set:split { train = 6, test = "rest", seed = 1 }
     local two = set:split { train = 6, test = "rest", seed = 2 }
     assert.same(one.train.names, set:split({ train = 6, test = "rest", seed = 1 }).train.names)

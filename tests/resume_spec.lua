@@ -8,7 +8,8 @@ before_each(function() folder = crun.io.tmpdir() end)
 after_each(function() crun.io.remove_tree(folder) end)
 
 local function train(...)
-  return shell.run({ "--progress", "none", shell.scripts .. "/train.lua", ... }, { folder = folder })
+  return shell.run({ "--progress", "none", shell.scripts .. "/train.lua", ... },
+    { folder = folder })
 end
 
 local function resume(...)
@@ -25,7 +26,8 @@ local function outcome()
   end
   return { last = crun.io.sha256_file(run .. "/checkpoints/last.safetensors"),
     best = crun.io.sha256_file(run .. "/checkpoints/best.safetensors"), log = log,
-    state = shell.json(run .. "/run.json").state, score = shell.json(run .. "/summary.json")["test/score"] }
+    state = shell.json(run .. "/run.json").state,
+      score = shell.json(run .. "/summary.json")["test/score"] }
 end
 
 local function fresh()
@@ -37,7 +39,8 @@ describe("resume", function()
     it("gives equal bits after a stop at any step, batches from: " .. source, function()
       assert.equal(0, train("source=" .. source).code)
       local whole = outcome()
-      for _, step in ipairs { 1, 4, 5, 6, 13, 15, -1 } do         -- -1: in the evaluation after the last epoch
+      -- -1: in the evaluation after the last epoch
+      for _, step in ipairs { 1, 4, 5, 6, 13, 15, -1 } do
         fresh()
         assert.equal(75, train("source=" .. source, "signal_at=" .. step).code)
         local r = resume()
@@ -74,8 +77,8 @@ describe("resume", function()
       local sums = {}
       for threads = 1, 2 do
         fresh()
-        local r = shell.run({ precision, "--threads", tostring(threads), shell.scripts .. "/train.lua" },
-          { folder = folder })
+        local r = shell.run({ precision, "--threads", tostring(threads), shell.scripts ..
+          "/train.lua" }, { folder = folder })
         assert.equal(0, r.code, r.err)
         sums[threads] = outcome()
       end
@@ -83,7 +86,8 @@ describe("resume", function()
     end
   end)
 
-  it("works from the script with --resume: the newest unfinished run with these settings", function()
+  it("works from the script with --resume: the newest unfinished run with these settings",
+    function()
     assert.equal(0, train().code)
     local whole = outcome()
     fresh()
@@ -98,7 +102,8 @@ describe("resume", function()
       if config.settings.lr == 0.5 then crun.io.remove_tree(folder .. "/runs/" .. name) end
     end
     assert.same(whole, outcome())
-    assert.equal(75, train("signal_at=7", "--resume").code)     -- it is done now: a new run, which stops again
+    -- it is done now: a new run, which stops again
+    assert.equal(75, train("signal_at=7", "--resume").code)
     assert.equal(2, #(crun.io.list(folder .. "/runs")))
   end)
 
@@ -106,7 +111,8 @@ describe("resume", function()
     assert.equal(75, train("signal_at=7").code)
     local r = train("signal_at=7", "lr=0.5", "--resume=-1")
     assert.equal(3, r.code)
-    assert.truthy(r.err:find("was run with other settings: lr = 0.05 there, 0.5 here", 1, true), r.err)
+    assert.truthy(r.err:find("was run with other settings: lr = 0.05 there, 0.5 here", 1, true),
+      r.err)
   end)
 
   it("runs the saved copy: an edited script does not matter", function()
@@ -122,7 +128,8 @@ describe("resume", function()
     assert.equal(75, train("signal_at=7").code)
     local r = shell.run({ "--double", "resume", "-1" }, { folder = folder })
     assert.equal(2, r.code)
-    assert.truthy(r.err:find("computes in float32, this process in float64: leave out --double", 1, true), r.err)
+    assert.truthy(r.err:find("computes in float32, this process in float64: leave out --double", 1,
+      true), r.err)
     assert.equal(2, shell.run({ "resume", "-7" }, { folder = folder }).code)
     r = shell.run({ "resume", "nothing" }, { folder = folder })
     assert.equal(2, r.code)
@@ -145,10 +152,12 @@ describe("resume", function()
 end)
 
 describe("options of a run", function()
-  it("--max-time stops with a checkpoint, --needed does nothing twice, --dry-run makes no folder", function()
+  it("--max-time stops with a checkpoint, --needed does nothing twice, --dry-run makes no folder",
+    function()
     local r = train("--max-time", "0.0s")
     assert.equal(75, r.code)
-    assert.truthy(r.err:find("stopped by --max-time after the end of epoch 0 (0 steps)", 1, true), r.err)
+    assert.truthy(r.err:find("stopped by --max-time after the end of epoch 0 (0 steps)", 1, true),
+      r.err)
     assert.equal(0, resume().code)
     r = train("--needed")
     assert.equal(0, r.code)
@@ -163,7 +172,8 @@ describe("options of a run", function()
 
   it("--checkpoint-every saves within an epoch", function()
     assert.equal(137, train("kill_at=4", "--checkpoint-every", "0s").code)
-    assert.equal(3, checkpoint.find(shell.only_run(folder) .. "/checkpoints", "last").counters.place.step)
+    assert.equal(3, checkpoint.find(shell.only_run(folder) .. "/checkpoints",
+      "last").counters.place.step)
   end)
 end)
 
@@ -178,7 +188,8 @@ describe("a full disk", function()
       if r.code ~= 0 then
         failed = failed + 1
         assert.equal(74, r.code, r.err)
-        assert.truthy(r.err:find("No space left on device; nothing saved before is damaged: ", 1, true), r.err)
+        assert.truthy(r.err:find("No space left on device; nothing saved before is damaged: ", 1,
+          true), r.err)
         assert.is_nil(r.err:find("traceback", 1, true), r.err)
         r = resume()
         assert.equal(0, r.code, r.err)
@@ -198,9 +209,10 @@ describe("a checkpoint", function()
   end
 
   it("keeps every kind of value", function()
-    local state = { w = crun.tensor { 1, 2 }, rows = crun.int { 3 }, mask = crun.byte { 1 }, n = 7, x = 0.1, whole = 2.0,
-      yes = true, text = "ä\n", list = { 1, 2, 3 }, holes = { [2] = "b", [9] = "i" }, ["#odd"] = 1, none = {},
-      inf = math.huge, nan = 0 / 0, deep = { er = { v = crun.zeros(2, 2) } } }
+    local state = { w = crun.tensor { 1, 2 }, rows = crun.int { 3 }, mask = crun.byte { 1 }, n = 7,
+      x = 0.1, whole = 2.0,
+      yes = true, text = "ä\n", list = { 1, 2, 3 }, holes = { [2] = "b", [9] = "i" }, ["#odd"] = 1,
+      none = {}, inf = math.huge, nan = 0 / 0, deep = { er = { v = crun.zeros(2, 2) } } }
     assert.is_true(checkpoint.save(folder, "last", { o = object(state) }, { saves = 1 }))
     local o = object()
     checkpoint.load(checkpoint.find(folder, "last"), { o = o })
@@ -223,10 +235,13 @@ describe("a checkpoint", function()
   it("is found whole wherever a save was cut off", function()
     for cut = 1, 40 do
       crun.io.remove_tree(folder)
-      assert.is_true(checkpoint.save(folder, "last", { o = object { w = crun.tensor { 1 } } }, { saves = 1 }))
-      assert.is_true(checkpoint.save(folder, "last", { o = object { w = crun.tensor { 2 } } }, { saves = 2 }, { previous = true }))
+      assert.is_true(checkpoint.save(folder, "last", { o = object { w = crun.tensor { 1 } } },
+        { saves = 1 }))
+      assert.is_true(checkpoint.save(folder, "last", { o = object { w = crun.tensor { 2 } } },
+        { saves = 2 }, { previous = true }))
       crun.io.fail_at(cut, true)
-      local ok = checkpoint.save(folder, "last", { o = object { w = crun.tensor { 3 } } }, { saves = 3 }, { previous = true })
+      local ok = checkpoint.save(folder, "last", { o = object { w = crun.tensor { 3 } } },
+        { saves = 3 }, { previous = true })
       crun.io.fail_at(0)
       local o = object()
       local found = checkpoint.find(folder, "last")
@@ -234,14 +249,18 @@ describe("a checkpoint", function()
       assert.equal(found.counters.saves, o.now.w:item())
       assert.is_true(found.counters.saves == 3 or not ok and found.counters.saves == 2)
       -- and the next save is none the worse for it
-      assert.is_true(checkpoint.save(folder, "last", { o = object { w = crun.tensor { 4 } } }, { saves = 4 }, { previous = true }))
+      assert.is_true(checkpoint.save(folder, "last", { o = object { w = crun.tensor { 4 } } },
+        { saves = 4 }, { previous = true }))
       assert.equal(4, checkpoint.find(folder, "last").counters.saves)
     end
   end)
 
-  it("falls back to the one before when the newest is damaged, and says so when none is whole", function()
-    checkpoint.save(folder, "last", { o = object { w = crun.tensor { 1 } } }, { saves = 1 }, { previous = true })
-    checkpoint.save(folder, "last", { o = object { w = crun.tensor { 2 } } }, { saves = 2 }, { previous = true })
+  it("falls back to the one before when the newest is damaged, and says so when none is whole",
+    function()
+    checkpoint.save(folder, "last", { o = object { w = crun.tensor { 1 } } }, { saves = 1 },
+      { previous = true })
+    checkpoint.save(folder, "last", { o = object { w = crun.tensor { 2 } } }, { saves = 2 },
+      { previous = true })
     crun.io.append_file(folder .. "/last.safetensors", "x")
     assert.equal(1, checkpoint.find(folder, "last").counters.saves)
     crun.io.append_file(folder .. "/last.previous.safetensors", "x")
@@ -251,9 +270,23 @@ describe("a checkpoint", function()
   end)
 
   it("has bytes that depend on the tensors only", function()
-    checkpoint.save(folder, "a", { o = object { w = crun.tensor { 1 }, v = crun.tensor { 2 } } }, { saves = 1 })
-    checkpoint.save(folder, "b", { o = object { v = crun.tensor { 2 }, w = crun.tensor { 1 } } }, { saves = 9 })
-    assert.equal(crun.io.sha256_file(folder .. "/a.safetensors"), crun.io.sha256_file(folder .. "/b.safetensors"))
+    checkpoint.save(folder, "a", { o = object { w = crun.tensor { 1 }, v = crun.tensor { 2 } } },
+      { saves = 1 })
+    checkpoint.save(folder, "b", { o = object { v = crun.tensor { 2 }, w = crun.tensor { 1 } } },
+      { saves = 9 })
+    assert.equal(crun.io.sha256_file(folder .. "/a.safetensors"),
+      crun.io.sha256_file(folder .. "/b.safetensors"))
+  end)
+
+  it("keeps generators and bare tensors", function()
+    local rng, w = crun.rng(3, "x"), crun.tensor { 1, 2 }
+    rng:uniform()
+    checkpoint.save(folder, "last", { rng = rng, w = w }, { saves = 1 })
+    local next_number = rng:uniform()
+    w:fill_(0)
+    checkpoint.load(checkpoint.find(folder, "last"), { rng = rng, w = w })
+    assert.equal(next_number, rng:uniform())
+    assert.same({ 1, 2 }, w:totable())
   end)
 
   it("names what it lacks", function()

@@ -28,8 +28,10 @@ describe("a run folder", function()
     assert.equal(crun.version, record.crun)
     assert.equal(crun.precision, record.precision)
     assert.same({ "lr=0.1" }, record.args)
-    assert.truthy(record.cpu and record.host and record.start_time and record.end_time and record.threads)
-    assert.equal(crun.io.read_file(shell.scripts .. "/train.lua"), crun.io.read_file(path .. "/source/train.lua"))
+    assert.truthy(record.cpu and record.host and record.start_time and record.end_time and
+      record.threads)
+    assert.equal(crun.io.read_file(shell.scripts .. "/train.lua"),
+      crun.io.read_file(path .. "/source/train.lua"))
     local summary = shell.json(path .. "/summary.json")
     assert.equal(15, summary.steps)
     assert.equal(3, summary.epochs)
@@ -43,7 +45,8 @@ describe("a run folder", function()
     assert.equal(15, metrics[18].step)
     assert.equal(3, metrics[18].epoch)
     assert.truthy(metrics[1]["train/loss"] and metrics[6]["val/score"])
-    for _, name in ipairs { "last.safetensors", "last.json", "best.safetensors", "best.json", "last.previous.json" } do
+    for _, name in ipairs { "last.safetensors", "last.json", "best.safetensors", "best.json",
+        "last.previous.json" } do
       assert.is_true(crun.io.exists(path .. "/checkpoints/" .. name), name)
     end
     local events = false
@@ -58,7 +61,8 @@ describe("a run folder", function()
     crun.io.mkdir(folder .. "/lib")
     crun.io.write_file(folder .. "/lib/part.lua", "return 7\n")
     crun.io.write_file(folder .. "/beside.lua", "return require 'lib.part'\n")
-    crun.io.write_file(folder .. "/s.lua", "local crun = require 'crun'\nlocal x = require 'beside'\n" ..
+    crun.io.write_file(folder .. "/s.lua",
+      "local crun = require 'crun'\nlocal x = require 'beside'\n" ..
       "local run = crun.start()\nrun:summary { x = x }\nrun:finish()\n")
     local r = shell.run({ "s.lua" }, { folder = folder })
     assert.equal(0, r.code, r.err)
@@ -77,7 +81,8 @@ describe("a run folder", function()
   it("knows the commit of the work tree", function()
     crun.io.mkdir(folder .. "/.git/refs/heads")
     crun.io.write_file(folder .. "/.git/HEAD", "ref: refs/heads/main\n")
-    crun.io.write_file(folder .. "/.git/packed-refs", "# pack-refs\n" .. ("ab"):rep(20) .. " refs/heads/main\n")
+    crun.io.write_file(folder .. "/.git/packed-refs", "# pack-refs\n" .. ("ab"):rep(20) ..
+      " refs/heads/main\n")
     local provenance = require "crun.provenance"
     crun.io.mkdir(folder .. "/deep/er")
     assert.equal(("ab"):rep(20), provenance.git_commit(folder .. "/deep/er"))
@@ -100,7 +105,8 @@ describe("a run folder", function()
     assert.equal(0, r.code, r.err)
     local pictures = shell.only_run(folder) .. "/pictures/"
     for _, name in ipairs { "grid", "own", "copy" } do
-      assert.same({ { { 0, 255 }, { 128, 7 } } }, crun.io.read_image(pictures .. name .. ".png"):totable())
+      assert.same({ { { 0, 255 }, { 128, 7 } } },
+        crun.io.read_image(pictures .. name .. ".png"):totable())
     end
   end)
 end)
@@ -111,7 +117,7 @@ describe("a run that ends badly", function()
   it("stops at a NaN loss with 5, the step and the last healthy checkpoint", function()
     local r = train("nan_at=8")
     assert.equal(5, r.code)
-    assert.truthy(r.err:find("train.lua:56: run: the loss is NaN at step 8 (epoch 2, step 3 of it); the last healthy " ..
+    assert.truthy(r.err:find("run: the loss is NaN at step 8 (epoch 2, step 3 of it); the last healthy " ..
       "checkpoint is runs/", 1, true), r.err)
     assert.truthy(r.err:find("last.safetensors, of the end of epoch 1 (5 steps)", 1, true), r.err)
     assert.is_nil(r.err:find("traceback", 1, true))
@@ -122,7 +128,8 @@ describe("a run that ends badly", function()
   it("says so when there is no checkpoint yet", function()
     local r = train("nan_at=1")
     assert.equal(5, r.code)
-    assert.truthy(r.err:find("at step 1 (epoch 1, step 1 of it); there is no checkpoint yet", 1, true), r.err)
+    assert.truthy(r.err:find("at step 1 (epoch 1, step 1 of it); there is no checkpoint yet", 1,
+      true), r.err)
   end)
 
   it("never writes weights that are not finite", function()
@@ -136,16 +143,16 @@ describe("a run that ends badly", function()
   it("is failed after an error of the script, with its text", function()
     local r = train("error_at=8")
     assert.equal(1, r.code)
-    assert.truthy(r.err:find("train.lua:50: a mistake of the script", 1, true))
+    assert.truthy(r.err:find("train.lua:%d+: a mistake of the script"))
     assert.equal("failed", state().state)
-    assert.truthy(state().record.reason:find("train.lua:50: a mistake of the script", 1, true))
+    assert.truthy(state().record.reason:find("train.lua:%d+: a mistake of the script"))
     assert.equal(8, shell.metrics(shell.only_run(folder))[8].step + 1)
   end)
 
   it("is failed after an error inside a coroutine too", function()
     local r = train("error_at=8", "coroutine=true")
     assert.equal(1, r.code)
-    assert.truthy(r.err:find("train.lua:50: a mistake of the script", 1, true))
+    assert.truthy(r.err:find("train.lua:%d+: a mistake of the script"))
     assert.equal("failed", state().state)
   end)
 
@@ -158,19 +165,25 @@ describe("a run that ends badly", function()
 
   it("names mistakes in the use of run at the script's line", function()
     local function refuses(text, code)
-      crun.io.write_file(folder .. "/s.lua", "local crun = require 'crun'\nlocal run = crun.start()\n" .. code)
+      crun.io.write_file(folder .. "/s.lua",
+        "local crun = require 'crun'\nlocal run = crun.start()\n" .. code)
       local r = shell.run({ "s.lua" }, { folder = folder })
       assert.equal(1, r.code)
       assert.truthy(r.err:find("s.lua:3: " .. text, 1, true), r.err)
     end
     refuses("run:checkpoint: net must be a tensor or have the methods state() and load(state), got 3", "run:checkpoint { net = 3 }")
-    refuses("run:checkpoint: expected a table like { net = net, opt = opt }, got nothing", "run:checkpoint()")
-    refuses("run:log: loss must be a number or a tensor of one, got a string \"x\"", "run:log { loss = 'x' }")
-    refuses("run:log: loss must be one number, got a tensor of 3", "run:log { loss = crun.zeros(3) }")
+    refuses("run:checkpoint: expected a table like { net = net, opt = opt }, got nothing",
+      "run:checkpoint()")
+    refuses("run:log: loss must be a number or a tensor of one, got a string \"x\"",
+      "run:log { loss = 'x' }")
+    refuses("run:log: loss must be one number, got a tensor of 3",
+      "run:log { loss = crun.zeros(3) }")
     refuses("run:steps: goes inside `for epoch in run:epochs(n) do`", "run:steps(3)")
-    refuses("run:epochs: the number of epochs must be a whole number, got a string \"3\"", "run:epochs('3')")
+    refuses("run:epochs: the number of epochs must be a whole number, got a string \"3\"",
+      "run:epochs('3')")
     refuses("run:restore: no checkpoint 'best' in runs/", "run:restore 'best'")
-    refuses("run:save_best: mode must be one of max, min; got a string \"most\"", "run:save_best(1, 'most')")
+    refuses("run:save_best: mode must be one of max, min; got a string \"most\"",
+      "run:save_best(1, 'most')")
     refuses("start: expected what crun.config returned, got a table", "crun.start { lr = 1 }")
   end)
 end)

@@ -56,7 +56,8 @@ describe("a signal", function()
   end)
 
   it("ends a plain script with 130", function()
-    local r = shell.run { "-e", "io.popen('kill -INT ' .. require('crun').io.getpid()):close() while true do end" }
+    local r = shell.run { "-e",
+      "io.popen('kill -INT ' .. require('crun').io.getpid()):close() while true do end" }
     assert.equal(130, r.code)
   end)
 end)

@@ -1,13 +1,15 @@
 --- checkpoint.lua - the state of several objects on disk, so that it is always there whole
 --
--- A checkpoint is a pair: NAME.safetensors with every tensor and NAME.json with everything else and the SHA-256 of the
--- first. An object takes part by two methods: state() returns a value made of tables, numbers, texts, booleans and
--- tensors; load(state) takes one back. A bare tensor takes part as it is.
+-- A checkpoint is a pair: NAME.safetensors with every tensor and NAME.json with everything else and
+-- the SHA-256 of the first. An object takes part by two methods: state() returns a value made of
+-- tables, numbers, texts, booleans and tensors; load(state), or restore(state), takes one back. A
+-- bare tensor takes part as it is.
 --
--- Saving writes the pair NAME.next.* (each file: temporary, fsync, rename), then renames NAME.* to NAME.previous.* and
--- NAME.next.* to NAME.*. A stop between any two of these steps leaves at least one json whose SHA-256 is that of some
--- .safetensors beside it: that, not the file name, is what makes a pair, and find() takes the newest. The bytes of
--- NAME.safetensors depend on the tensors only, so equal weights are equal files.
+-- Saving writes the pair NAME.next.* (each file: temporary, fsync, rename), then renames NAME.* to
+-- NAME.previous.* and NAME.next.* to NAME.*. A stop between any two of these steps leaves at least
+-- one json whose SHA-256 is that of some .safetensors beside it: that, not the file name, is what
+-- makes a pair, and find() takes the newest. The bytes of NAME.safetensors depend on the tensors
+-- only, so equal weights are equal files.
 local crun = require "crun"
 local cio = crun.io
 local options = require "crun.options"
@@ -18,7 +20,7 @@ local STAGES <const> = { "", ".next", ".previous" }
 
 local is_tensor <const> = crun.is_tensor
 
--- ---- a state as JSON: tensors by name, floats that JSON lacks, tables that are no lists --------------------------
+-- ---- a state as JSON: tensors by name, floats that JSON lacks, tables that are no lists ---------
 
 -- Keys of objects: texts as they are ("#" doubled in front), whole numbers as "#7".
 local function key_text(key)
@@ -69,7 +71,7 @@ end
 
 local function state_of(object) return is_tensor(object) and object or object:state() end
 
--- ---- writing ----------------------------------------------------------------------------------------------------
+-- ---- writing ------------------------------------------------------------------------------------
 
 -- After a stop in the middle of a save, one half may bear another name already.
 local function rename_pair(from, to)
@@ -90,9 +92,10 @@ local function first_unhealthy(tensors)
   end
 end
 
---- Writes the objects (name -> object) and counters (a plain table) as checkpoint `name` of folder `dir`.
--- opts.previous keeps the one before it as NAME.previous.*. Returns true; or nil, what is wrong and of which kind:
--- "unhealthy" (a NaN or Inf in a tensor: nothing was written) or "write" (the disk refused: what was there is whole).
+--- Writes the objects (name -> object) and counters (a plain table) as checkpoint `name` of folder
+-- `dir`. opts.previous keeps the one before it as NAME.previous.*. Returns true; or nil, what is
+-- wrong and of which kind: "unhealthy" (a NaN or Inf in a tensor: nothing was written) or "write"
+-- (the disk refused: what was there is whole).
 function M.save(dir, name, objects, counters, opts)
   local tensors, states = {}, {}
   for key, object in pairs(objects) do states[key] = encode(state_of(object), key, tensors) end
@@ -122,14 +125,15 @@ function M.save(dir, name, objects, counters, opts)
   return true
 end
 
--- ---- reading ----------------------------------------------------------------------------------------------------
+-- ---- reading ------------------------------------------------------------------------------------
 
 local function read_json(path)
   local ok, record = pcall(function() return cio.json_decode(cio.read_file(path)) end)
   return ok and type(record) == "table" and record.format == 1 and record or nil
 end
 
---- The newest whole checkpoint `name` of a folder: { counters, states, path, json, sha256, precision }, or nil and why.
+--- The newest whole checkpoint `name` of a folder: { counters, states, path, json, sha256,
+-- precision }, or nil and why.
 function M.find(dir, name)
   local sums, best, seen = {}, nil, false
   for _, stage in ipairs(STAGES) do
@@ -155,8 +159,10 @@ end
 --- Puts a found checkpoint back into objects (name -> object). Raises with what does not fit.
 function M.load(record, objects)
   if record.precision ~= crun.precision then
-    error(("%s was written in %s, this process computes in %s%s"):format(record.path, record.precision,
-      crun.precision, record.precision == "float64" and "; add --double" or "; leave out --double"), 0)
+    error(("%s was written in %s, this process computes in %s%s"):format(record.path,
+      record.precision,
+      crun.precision, record.precision == "float64" and "; add --double" or "; leave out --double"),
+        0)
   end
   local _ <close> = crun.no_grad()
   record.tensors = record.tensors or cio.read_safetensors(record.path)
@@ -167,7 +173,9 @@ function M.load(record, objects)
         table.concat(options.sorted_keys(record.states), ", ")), 0)
     end
     state = decode(state, record.tensors)
-    if is_tensor(object) then object:copy_(state) else object:load(state) end
+    if is_tensor(object) then object:copy_(state)
+    elseif object.load then object:load(state)
+    else object:restore(state) end
   end
 end
 

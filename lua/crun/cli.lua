@@ -1,7 +1,7 @@
 --- cli.lua - the commands of crun: help, resume, runs, show, doctor
 --
--- main.c calls main(word, args) when the first word is not a script. Results go to standard output, talk to standard error;
--- --json makes a listing one JSON text. Exit codes: `crun help exit`.
+-- main.c calls main(word, args) when the first word is not a script. Results go to standard output,
+-- talk to standard error; --json makes a listing one JSON text. Exit codes: `crun help exit`.
 local crun = require "crun"
 local config = require "crun.config"
 local options = require "crun.options"
@@ -15,7 +15,7 @@ local M = {}
 local USAGE <const>, BAD_ARGUMENT <const> = [==[
 usage: crun [options] SCRIPT.lua|DIR [KEY=VALUE ...]     run an experiment
        crun [options] COMMAND ...                        see below
-       crun                                              a prompt; without a terminal, runs standard input
+       crun                                              a prompt, or runs standard input
 
 examples
   crun experiments/triplet_faces.lua                     learn to tell faces apart
@@ -25,11 +25,13 @@ examples
   crun help loss triplet                                 formula, options and defaults of a loss
 
 commands
-  runs [KEY=VALUE ...]     the runs of --out (runs/): state, settings that differ, best value;  -n N, --metric NAME, --json
+  runs [KEY=VALUE ...]     the runs of --out (runs/): state, settings that differ, best value;
+                           -n N, --metric NAME, --json
   show RUN                 one run: settings and where they come from, results, files;  --json
-  resume RUN               go on with a stopped run, with its own script and settings, to the same bits
+  resume RUN               go on with a stopped run: its own script, its settings, the same bits
   doctor                   what this machine gives crun, and what is wrong with it
-  help [TOPIC [NAME]]      help loss, metric, miner, op, data, optim, nn, sampler, run, config, exit ...
+  types                    prints type stubs for the Lua language server
+  help [TOPIC [NAME]]      help loss, metric, op, data, optim, nn, sampler, run, config, exit ...
 RUN is a folder, a name or how it begins or ends, or -1 for the newest, -2 for the one before.
 
 options, before the script (those marked * behind it too)
@@ -38,12 +40,14 @@ options, before the script (those marked * behind it too)
   --memory SIZE            most memory for tensors, such as 2G
   --resume[=RUN] *         go on with the newest unfinished run that has these settings
   --needed *               do nothing when a run with these settings is done already
-  --config *  --dry-run *  print the settings and where they come from, then end;  check them, then end
+  --config *               print the settings and where they come from, then end
+  --dry-run *              check the settings, then end
   --max-time 2h *          stop with a checkpoint after that time (exit 75)
   --checkpoint-every 5m *  checkpoints within an epoch too
   --seed N *               the same as seed=N
   --out DIR *              where run folders are made (runs)
-  --name NAME *            how the folder's name begins;  --tag TEXT *, --note TEXT *: kept in run.json
+  --name NAME *            how the folder's name begins
+  --tag TEXT *  --note TEXT *                            kept in run.json
   --progress bar|plain|none *,  -q: none;  --color auto|always|never *
   --strict-globals off     let scripts read and set any global
   -e CODE  -l MODULE  -i  -v  -E  -W  -                        as lua5.4]==], 2
@@ -67,17 +71,17 @@ local function refuse(text, ...)
   crun.exit(BAD_ARGUMENT)
 end
 
--- ---- help -------------------------------------------------------------------------------------------------------
+-- ---- help ---------------------------------------------------------------------------------------
 
 -- what people call a room, and the room
 local ROOMS <const> = {
-  loss = "losses", losses = "losses", miner = "miners", miners = "miners", metric = "metrics", metrics = "metrics",
-  op = "ops", ops = "ops", data = "data", step = "optim",
+  loss = "losses", losses = "losses", miner = "miners", miners = "miners", metric = "metrics",
+  metrics = "metrics", op = "ops", ops = "ops", data = "data", step = "optim",
 }
-local CALL <const> = { ops = "crun.%s", losses = "crun.losses.%s", miners = "crun.miners.%s", metrics = "crun.metrics.%s",
-  data = "crun.data.%s", optim = "crun.optim.step.%s" }
-local MODULES <const> = { "nn", "optim", "sampler", "schedule", "eval", "pca", "plot", "run", "config", "imagefolder",
-  "checkpoint", "options", "inspect", "ui", "progress" }
+local CALL <const> = { ops = "crun.%s", losses = "crun.losses.%s", miners = "crun.miners.%s",
+  metrics = "crun.metrics.%s", data = "crun.data.%s", optim = "crun.optim.step.%s" }
+local MODULES <const> = { "nn", "optim", "sampler", "schedule", "eval", "pca", "plot", "run",
+  "config", "imagefolder", "checkpoint", "options", "inspect", "ui", "progress" }
 
 local function option_text(o)
   local default = o.default
@@ -107,20 +111,26 @@ function M.describe(room, name)
     list[#list + 1] = input.list and "{ " .. input.name .. ", ... }" or input.name
   end
   local arguments = table.concat(takes, ", ")
-  if #optional > 0 then arguments = ("%s [, %s]"):format(arguments, table.concat(optional, ", ")) end
+  if #optional > 0 then
+    arguments = ("%s [, %s]"):format(arguments, table.concat(optional, ", "))
+  end
   local call = CALL[room]:format(name)
   local made = room == "losses" or room == "miners"
   lines[#lines + 1] = "  " .. (made and ("%s { options } (%s)"):format(call, arguments)
-    or ("%s(%s%s)"):format(call, arguments, #d.options == 0 and "" or arguments == "" and "{ options }" or ", { options }"))
+    or ("%s(%s%s)"):format(call, arguments, #d.options == 0 and "" or arguments == "" and
+      "{ options }" or ", { options }"))
   for _, part in ipairs { "formula", "paper", "differs" } do
-    if d[part] and d[part] ~= "" then lines[#lines + 1] = "\n" .. part .. "\n" .. ui.pairs({ { "", d[part] } }, "") end
+    if d[part] and d[part] ~= "" then
+      lines[#lines + 1] = "\n" .. part .. "\n" .. ui.pairs({ { "", d[part] } }, "")
+    end
   end
   local function section(title, rows)
     if #rows > 0 then lines[#lines + 1] = "\n" .. title .. "\n" .. ui.pairs(rows) end
   end
   local inputs, outputs, given = {}, {}, {}
   for i, input in ipairs(d.inputs) do
-    inputs[i] = { input.name or "x", ("%s [%s]%s"):format(input.type, (input.shape or ""):gsub(" ", ", "),
+    inputs[i] = { input.name or "x",
+      ("%s [%s]%s"):format(input.type, (input.shape or ""):gsub(" ", ", "),
       input.optional and ", may be nil" or "") }
   end
   for i, output in ipairs(d.outputs or {}) do
@@ -132,7 +142,9 @@ function M.describe(room, name)
   section("inputs", inputs)
   section("outputs", outputs)
   section("options", given)
-  if d.stats and #d.stats > 0 then lines[#lines + 1] = "\nstats\n  " .. table.concat(d.stats, ", ") end
+  if d.stats and #d.stats > 0 then
+    lines[#lines + 1] = "\nstats\n  " .. table.concat(d.stats, ", ")
+  end
   return table.concat(lines, "\n")
 end
 
@@ -158,8 +170,8 @@ local function module_help(name)
       in_head = false
       local signature = line:match("^function%s+([%w_.:]+%b())")
       if signature and #block > 0 and block[1] ~= "" then
-        parts[#parts + 1] = signature:gsub("^M%.", name .. "."):gsub("^Run:", "run:"):gsub("^Set:", "set:") .. "\n    " ..
-          table.concat(block, "\n    ")
+        parts[#parts + 1] = signature:gsub("^M%.", name .. "."):gsub("^Run:", "run:"):gsub("^Set:",
+          "set:") .. "\n    " .. table.concat(block, "\n    ")
       end
       block = {}
     end
@@ -189,7 +201,8 @@ function M.help(topic, name)
       if other == name then return M.describe(room, name) end
     end
     local near = options.nearest(name, names)
-    return nil, ("there is no %s '%s'%s"):format(topic, name, near and ("; did you mean '%s'?"):format(near) or
+    return nil, ("there is no %s '%s'%s"):format(topic, name, near and
+      ("; did you mean '%s'?"):format(near) or
       "; `crun help " .. topic .. "` lists them")
   end
   for _, module in ipairs(MODULES) do
@@ -201,11 +214,12 @@ function M.help(topic, name)
   local known = { "loss", "miner", "metric", "op", "data", "exit", table.unpack(MODULES) }
   for _, names in pairs(crun.describe()) do table.move(names, 1, #names, #known + 1, known) end
   local near = options.nearest(topic, known)
-  return nil, ("there is no help on '%s'%s"):format(topic, near and ("; did you mean '%s'?"):format(near) or
+  return nil, ("there is no help on '%s'%s"):format(topic, near and
+    ("; did you mean '%s'?"):format(near) or
     "; topics: loss, miner, metric, op, data, exit, " .. table.concat(MODULES, ", "))
 end
 
--- ---- runs and show ----------------------------------------------------------------------------------------------
+-- ---- runs and show ------------------------------------------------------------------------------
 
 -- { lr = 0.1, batch = { p = 8 } } -> { ["lr"] = 0.1, ["batch.p"] = 8 }
 local function flat(settings, prefix, into)
@@ -238,7 +252,8 @@ local function differing(all)
   return names
 end
 
--- Flags and values of a command: spec name -> true for a value, false for a flag. Returns what is left and the flags.
+-- Flags and values of a command: spec name -> true for a value, false for a flag. Returns what is
+-- left and the flags.
 local function parse(command, args, spec)
   local left, given, i = {}, {}, 1
   while i <= #args do
@@ -272,7 +287,8 @@ end
 
 local function runs_command(args)
   local filters, given = parse("runs", args, { n = true, metric = true, out = true, json = false })
-  local most = given.n and (math.tointeger(tonumber(given.n)) or refuse("runs: -n takes a number, got '%s'", given.n))
+  local most = given.n and
+    (math.tointeger(tonumber(given.n)) or refuse("runs: -n takes a number, got '%s'", given.n))
   local list, all = {}, {}
   for _, run in ipairs(runs.list()) do
     local settings, fits = settings_of(run), true
@@ -287,13 +303,14 @@ local function runs_command(args)
   if given.json or crun.options.json then
     local records = {}
     for i, run in ipairs(list) do
-      records[i] = { id = run.id, path = run.path, state = run.state, run = run.record, config = runs.config(run),
-        summary = runs.summary(run) }
+      records[i] = { id = run.id, path = run.path, state = run.state, run = run.record,
+        config = runs.config(run), summary = runs.summary(run) }
     end
     return print(#records == 0 and "[]" or cio.json_encode(records))
   end
   if #list == 0 then
-    return io.stderr:write(#filters > 0 and "no run fits\n" or ("there is no run in %s/\n"):format(runs.out()))
+    return io.stderr:write(#filters > 0 and "no run fits\n" or
+      ("there is no run in %s/\n"):format(runs.out()))
   end
   local metric = given.metric
   local summaries = {}
@@ -311,8 +328,8 @@ local function runs_command(args)
     rows[i] = { run.id, state, summaries[i][metric] }
     for k, name in ipairs(names) do rows[i][3 + k] = all[i][name] or "-" end
   end
-  print(ui.table { columns = columns, rows = rows, best = { [metric] = metric:find("loss") and "min" or "max" },
-    digits = 4 })
+  print(ui.table { columns = columns, rows = rows,
+    best = { [metric] = metric:find("loss") and "min" or "max" }, digits = 4 })
 end
 
 local function files_below(path, prefix, into)
@@ -328,7 +345,10 @@ local function files_below(path, prefix, into)
 end
 
 local function one_run(command, word)
-  if not word then refuse("%s needs a run: a folder, a name, or -1 for the newest; `crun runs` lists them", command) end
+  if not word then
+    refuse("%s needs a run: a folder, a name, or -1 for the newest; `crun runs` lists them",
+      command)
+  end
   local run, why = runs.find(word)
   if not run then refuse("%s: %s", command, why) end
   return run
@@ -346,18 +366,21 @@ local function show_command(args)
   local run = one_run("show", left[1] and left[1]:gsub("^ ", ""))
   local record, settings, summary = run.record, runs.config(run), runs.summary(run)
   if given.json or crun.options.json then
-    return print(cio.json_encode { id = run.id, path = run.path, state = run.state, run = record, config = settings,
-      summary = summary })
+    return print(cio.json_encode { id = run.id, path = run.path, state = run.state, run = record,
+      config = settings, summary = summary })
   end
   local ended = record.ended or cio.time()
-  print(("%s  %s%s"):format(ui.bold(run.id), run.state, record.reason and ": " .. record.reason or ""))
+  print(("%s  %s%s"):format(ui.bold(run.id), run.state, record.reason and ": " .. record.reason or
+    ""))
   local facts = {
     { "script", record.script or "-" },
-    { "begun", ("%s, %s long%s"):format(record.start_time or "?", ui.duration(ended - (record.started or ended)),
+    { "begun", ("%s, %s long%s"):format(record.start_time or "?",
+      ui.duration(ended - (record.started or ended)),
       #(record.sessions or {}) > 1 and (" in %d parts"):format(#record.sessions) or "") },
-    { "machine", ("%s, %s, %d threads, %s"):format(record.host or "?", record.cpu or "?", record.threads or 0,
-      record.precision or "?") },
-    { "crun", ("%s%s"):format(record.crun or "?", record.commit and ", commit " .. record.commit:sub(1, 12) or "") },
+    { "machine", ("%s, %s, %d threads, %s"):format(record.host or "?", record.cpu or "?",
+      record.threads or 0, record.precision or "?") },
+    { "crun", ("%s%s"):format(record.crun or "?", record.commit and ", commit " ..
+      record.commit:sub(1, 12) or "") },
   }
   if record.tag then facts[#facts + 1] = { "tag", record.tag } end
   print(ui.pairs(facts))
@@ -383,12 +406,15 @@ local function show_command(args)
   end
 end
 
--- ---- resume -----------------------------------------------------------------------------------------------------
+-- ---- resume -------------------------------------------------------------------------------------
 
 local function resume_command(args)
-  local left, given = parse("resume", run_argument(args), { force = false, out = true, progress = true })
+  local left, given = parse("resume", run_argument(args),
+    { force = false, out = true, progress = true })
   local run = one_run("resume", left[1] and left[1]:gsub("^ ", ""))
-  if left[2] then refuse("resume: the settings are those of the run; '%s' cannot be changed", left[2]) end
+  if left[2] then
+    refuse("resume: the settings are those of the run; '%s' cannot be changed", left[2])
+  end
   if given.progress then crun.options.progress = given.progress end
   local record = run.record
   if run.state == "done" then
@@ -405,12 +431,16 @@ local function resume_command(args)
     cio.write_file(run.path .. "/run.json", cio.json_encode(record) .. "\n")
   end
   if record.precision ~= crun.precision then
-    refuse("resume: %s computes in %s, this process in %s: %s", run.id, record.precision, crun.precision,
-      record.precision == "float64" and ("crun --double resume %s"):format(run.path) or "leave out --double")
+    refuse("resume: %s computes in %s, this process in %s: %s", run.id, record.precision,
+      crun.precision,
+      record.precision == "float64" and ("crun --double resume %s"):format(run.path) or
+        "leave out --double")
   end
   local name = (record.script or ""):match("[^/]*$")
   local path = run.path .. "/source/" .. name
-  if name == "" or not cio.exists(path) then refuse("resume: %s has no copy of its script", run.id) end
+  if name == "" or not cio.exists(path) then
+    refuse("resume: %s has no copy of its script", run.id)
+  end
   if record.folder ~= cio.cwd() then
     io.stderr:write(("note: the run was begun in %s; relative paths in its settings now mean another place\n")
       :format(record.folder))
@@ -419,8 +449,8 @@ local function resume_command(args)
   -- as main.c would run it, with modules found beside the copy first, then beside the script itself
   local original = provenance.folder_of(record.script)
   local source = run.path .. "/source"
-  package.path = ("%s/?.lua;%s/?/init.lua;%s/?.lua;%s/?/init.lua;%s"):format(source, source, original, original,
-    package.path)
+  package.path = ("%s/?.lua;%s/?/init.lua;%s/?.lua;%s/?/init.lua;%s"):format(source, source,
+    original, original, package.path)
   crun.script, crun.args, crun.options.resume = path, record.args or {}, run.path
   local args_table = { [0] = path }
   for i, value in ipairs(crun.args) do args_table[i] = value end
@@ -431,7 +461,7 @@ local function resume_command(args)
   return script(table.unpack(args_table))
 end
 
--- ---- everything -------------------------------------------------------------------------------------------------
+-- ---- everything ---------------------------------------------------------------------------------
 
 local function help_command(args)
   local text, why = M.help(args[1], args[2])
@@ -444,20 +474,24 @@ local function version_command(args)
     return print(cio.json_encode { crun = crun.version, lua = _VERSION, precision = crun.precision,
       vector = crun.vector })
   end
-  print(("crun %s, the experiment runtime (not the OCI runtime)  %s, %s"):format(crun.version, _VERSION,
-    crun.precision))
+  print(("crun %s, the experiment runtime (not the OCI runtime)  %s, %s"):format(crun.version,
+    _VERSION, crun.precision))
 end
 
 local COMMANDS <const> = {
-  help = help_command, ["--help"] = help_command, ["--version"] = version_command, version = version_command,
-  runs = runs_command, show = show_command, resume = resume_command,
+  help = help_command, ["--help"] = help_command, ["--version"] = version_command,
+  version = version_command, runs = runs_command, show = show_command, resume = resume_command,
   doctor = function() return require("crun.doctor").run() end,
+  types = function() return require("crun.types").run() end,
 }
 
 -- the verbs of the container runtime that is called crun too
-local CONTAINER <const> = { create = true, start = true, state = true, spec = true, kill = true, delete = true, exec = true,
-  list = true, ps = true, pause = true, unpause = true, update = true, checkpoint = true, restore = true,
-  ["--root"] = true, ["--systemd-cgroup"] = true, ["--log-format"] = true, ["--log"] = true, ["--cgroup-manager"] = true }
+local CONTAINER <const> = { create = true, start = true, state = true, spec = true, kill = true,
+  delete = true, exec = true,
+  list = true, ps = true, pause = true, unpause = true, update = true, checkpoint = true,
+    restore = true,
+  ["--root"] = true, ["--systemd-cgroup"] = true, ["--log-format"] = true, ["--log"] = true,
+    ["--cgroup-manager"] = true }
 
 local function near_scripts(word)
   local found = {}
@@ -482,7 +516,7 @@ function M.main(word, args)
   if CONTAINER[word:match("^[^=]*")] then
     refuse("'%s' is for the container runtime that is called crun too; this is crun, the experiment runtime", word)
   end
-  local near = options.nearest(word, { "help", "runs", "show", "resume", "doctor" })
+  local near = options.nearest(word, { "help", "runs", "show", "resume", "doctor", "types" })
   local hints = { near and ("the command '%s'"):format(near) }
   for _, script in ipairs(near_scripts(word)) do hints[#hints + 1] = ("the script %s"):format(script) end
   refuse("there is no command or script '%s'%s", word, #hints > 0 and "; did you mean " ..

@@ -2,16 +2,17 @@
 --
 --     local cfg = crun.config {
 --       lr     = 1e-3,                                             -- a number
---       emb    = { 64, least = 2, help = "embedding size" },       -- default and what is known about it
+--       emb    = { 64, min = 2, help = "embedding size" },         -- default, and what is known
 --       loss   = { "triplet", choices = { "triplet", "contrastive" } },
 --       widths = { 32, 64 },                                       -- a list: widths=16,32
 --       batch  = { classes = 8, per_class = 4 },                   -- a group: batch.classes=16
 --     }
 --
--- Defaults < KEY=VALUE on the command line. The kind of a setting is the kind of its default: a whole number stays whole, a
--- number with a point takes any number, true / false, text, or a list of one of these. `--help` behind the script prints
--- the settings, `--config` prints their values and where each comes from; both end the program. The result is a plain
--- table of values, strict: a key that was not declared can be neither read nor written. Errors end with exit code 3.
+-- Defaults < KEY=VALUE on the command line. The kind of a setting is the kind of its default: a
+-- whole number stays whole, a number with a point takes any number, true / false, text, or a list
+-- of one of these. `--help` behind the script prints the settings, `--config` prints their values
+-- and where each comes from; both end the program. The result is a plain table of values, strict: a
+-- key that was not declared can be neither read nor written. Errors end with exit code 3.
 local crun = require "crun"
 local options = require "crun.options"
 local provenance = require "crun.provenance"
@@ -20,7 +21,8 @@ local ui = require "crun.ui"
 local M = {}
 
 local ECONFIG <const> = 3
-local FIELDS <const> = { min = true, max = true, least = true, most = true, choices = true, help = true }
+local FIELDS <const> = { min = true, max = true, least = true, most = true, choices = true,
+  help = true }
 local declared_at                -- where crun.config was called, to refuse a second call
 
 -- cfg -> { at = path prefix, names = { key = true }, entries = list of all settings (root only) }
@@ -30,7 +32,7 @@ local function fail(text, ...)
   crun.fail("config", select("#", ...) > 0 and text:format(...) or text, ECONFIG)
 end
 
--- ---- what a script declares ---------------------------------------------------------------------------------
+-- ---- what a script declares ---------------------------------------------------------------------
 
 local KIND_WORDS <const> = {
   integer = "a whole number", float = "a number", boolean = "true or false", string = "text",
@@ -65,13 +67,15 @@ local function is_list(value)
   return n == #value and n > 0
 end
 
--- One setting from its declaration: a value, a list, or { default, least =, most =, choices =, help = }.
+-- One setting from its declaration: a value, a list, or { default, least =, most =, choices =, help
+-- = }.
 local function new_entry(path, declared)
   local entry = { path = path, origin = "default", default = declared }
   if type(declared) == "table" and not is_list(declared) then
     for field in pairs(declared) do
       if field ~= 1 and not FIELDS[field] then
-        local near = options.nearest(tostring(field), { "least", "most", "min", "max", "choices", "help" })
+        local near = options.nearest(tostring(field),
+          { "least", "most", "min", "max", "choices", "help" })
         fail("the setting %s has a field '%s'; it takes a default in front, and min, max, choices, help%s", path,
              tostring(field), near and (" (did you mean '%s'?)"):format(near) or "")
       end
@@ -85,7 +89,8 @@ local function new_entry(path, declared)
   else
     entry.kind = kind_of(entry.default)
     if not KIND_WORDS[entry.kind] then
-      fail("the default of %s must be a number, text, true/false or a list, got %s", path, options.say(entry.default))
+      fail("the default of %s must be a number, text, true/false or a list, got %s", path,
+        options.say(entry.default))
     end
   end
   return entry
@@ -109,7 +114,7 @@ local function declare(list, prefix, spec)
   end
 end
 
--- ---- values from text ---------------------------------------------------------------------------------------
+-- ---- values from text ---------------------------------------------------------------------------
 
 local function value_text(value)
   if type(value) ~= "table" then
@@ -128,7 +133,9 @@ local function parse(kind, text)
     return nil, KIND_WORDS.boolean
   end
   local number = tonumber(text)
-  if not number or number ~= number or math.abs(number) == math.huge then return nil, KIND_WORDS[kind] end
+  if not number or number ~= number or math.abs(number) == math.huge then
+    return nil, KIND_WORDS[kind]
+  end
   if kind == "float" then return number + 0.0 end
   return math.tointeger(number), KIND_WORDS.integer
 end
@@ -141,8 +148,8 @@ local function check_range(entry, value)
     local names = {}
     for i, choice in ipairs(entry.choices) do names[i] = value_text(choice) end
     local near = options.nearest(value_text(value), names)
-    fail("%s", ("%s must be one of %s; got %s%s"):format(entry.path, table.concat(names, ", "), value_text(value),
-      near and (", did you mean %s?"):format(near) or ""))
+    fail("%s", ("%s must be one of %s; got %s%s"):format(entry.path, table.concat(names, ", "),
+      value_text(value), near and (", did you mean %s?"):format(near) or ""))
   end
   if type(value) ~= "number" then return end
   if entry.least and value < entry.least then
@@ -167,7 +174,8 @@ local function set_from_text(entry, text)
       if element == nil then value = nil; break end
       value[#value + 1] = element
     end
-    expected = expected and "a list like " .. value_text(entry.default) .. " of which each is " .. expected
+    expected = expected and "a list like " .. value_text(entry.default) .. " of which each is " ..
+      expected
   else
     value, expected = parse(entry.kind, text)
   end
@@ -182,7 +190,7 @@ local function set_from_text(entry, text)
   check_entry(entry)
 end
 
--- ---- the command line ---------------------------------------------------------------------------------------
+-- ---- the command line ---------------------------------------------------------------------------
 
 local function unknown(key, list)
   local paths, tails, members = {}, {}, {}
@@ -193,14 +201,16 @@ local function unknown(key, list)
     if entry.path:sub(1, #key + 1) == key .. "." then members[#members + 1] = entry.path end
   end
   if #members > 0 then
-    fail("%s", ("'%s' is a group of settings; set one of them: %s"):format(key, table.concat(members, ", ")))
+    fail("%s", ("'%s' is a group of settings; set one of them: %s"):format(key,
+      table.concat(members, ", ")))
   end
   local near = options.nearest(key, paths)
   if not near then
     near = options.nearest(key:match("([^.]*)$"), tails)
     near = near and tails[near]
   end
-  fail("%s", ("there is no setting '%s'; %s"):format(key, near and ("did you mean '%s'?"):format(near) or
+  fail("%s", ("there is no setting '%s'; %s"):format(key, near and
+    ("did you mean '%s'?"):format(near) or
     #paths == 0 and "this script has none" or
     ("this script has %s"):format(table.concat(paths, ", "))))
 end
@@ -226,7 +236,7 @@ local function apply(list, args)
   end
 end
 
--- ---- the resulting table ------------------------------------------------------------------------------------
+-- ---- the resulting table ------------------------------------------------------------------------
 
 local function undeclared(group, key, verb)
   local here = about[group]
@@ -295,8 +305,8 @@ function M.resolve(spec, args)
   return build(list)
 end
 
---- The settings of a resolved config as a list of { path, value, default, origin, kind, help, ... }. A value the script
--- has changed since has the origin "script".
+--- The settings of a resolved config as a list of { path, value, default, origin, kind, help, ...
+-- }. A value the script has changed since has the origin "script".
 function M.entries(cfg)
   local list = {}
   for i, entry in ipairs(about[cfg].entries) do
@@ -309,7 +319,8 @@ function M.entries(cfg)
   return list
 end
 
-function M.is_config(value) return type(value) == "table" and about[value] ~= nil and about[value].entries ~= nil end
+function M.is_config(value) return type(value) == "table" and about[value] ~= nil and
+  about[value].entries ~= nil end
 
 --- One text that is equal exactly when all values are: what `--resume` compares.
 function M.fingerprint(cfg)
@@ -331,9 +342,10 @@ function M.record(cfg)
   return { settings = plain(cfg), origin = origin }
 end
 
--- ---- --help and --config ------------------------------------------------------------------------------------
+-- ---- --help and --config ------------------------------------------------------------------------
 
--- Settings in the order the author wrote them: by where "name =" first stands below the call. The alphabet where unsure.
+-- Settings in the order the author wrote them: by where "name =" first stands below the call. The
+-- alphabet where unsure.
 local function in_source_order(list, source, line)
   local file = source and source:sub(1, 1) == "@" and io.open(source:sub(2))
   if not file then return list end
@@ -360,16 +372,19 @@ end
 
 -- Options of crun itself that may stand behind the script too; true: they take a value.
 local MAIN_OPTIONS <const> = {
-  help = false, config = false, resume = false, quiet = false, needed = false, dry_run = false, name = true, out = true,
-  tag = true, note = true, progress = true, color = true, threads = true, max_time = true, checkpoint_every = true,
+  help = false, config = false, resume = false, quiet = false, needed = false, dry_run = false,
+    name = true, out = true,
+  tag = true, note = true, progress = true, color = true, threads = true, max_time = true,
+    checkpoint_every = true,
 }
 
---- Moves crun's own options (--resume, --name NAME, ...) from the arguments behind the script to crun.options; what is left
--- stays in crun.args. Done once, by crun.config or crun.start.
+--- Moves crun's own options (--resume, --name NAME, ...) from the arguments behind the script to
+-- crun.options; what is left stays in crun.args. Done once, by crun.config or crun.start.
 function M.take_options()
   local args, left, opts = crun.args or {}, {}, crun.options or {}
   if crun.options_taken then return opts end
-  if crun.script == "" then args = {} end                  -- crun -e CODE: nothing stands behind a script
+  -- crun -e CODE: nothing stands behind a script
+  if crun.script == "" then args = {} end
   local i = 1
   while i <= #args do
     local arg = args[i]
@@ -380,7 +395,8 @@ function M.take_options()
     local name, equal, value = arg:match("^%-%-([%a-]+)(=?)(.*)$")
     local key = name and name:gsub("-", "_")
     if arg == "--double" or arg == "--memory" then
-      crun.fail("options", arg .. " belongs before the script: crun " .. arg .. " " .. (crun.script or ""), 2)
+      crun.fail("options", arg .. " belongs before the script: crun " .. arg .. " " ..
+        (crun.script or ""), 2)
     elseif key == "seed" then
       opts.seed = equal ~= "" and value or args[i + 1]
       i = equal ~= "" and i or i + 1
@@ -397,7 +413,9 @@ function M.take_options()
       opts[key] = value
       if key == "threads" and value ~= "auto" then
         local n = math.tointeger(tonumber(value))
-        if not n then crun.fail("options", "--threads takes a number or auto, got '" .. value .. "'", 2) end
+        if not n then
+          crun.fail("options", "--threads takes a number or auto, got '" .. value .. "'", 2)
+        end
         crun.threads(n)
       end
     end
@@ -465,7 +483,8 @@ function M.listing(cfg)
     lines[i] = e.path .. " = " .. (text == "" and '""' or text)
     widest = math.max(widest, ui.width(lines[i]))
   end
-  for i, e in ipairs(entries) do lines[i] = ui.pad_right(lines[i], math.min(widest, 60)) .. "  " .. e.origin end
+  for i, e in ipairs(entries) do lines[i] = ui.pad_right(lines[i], math.min(widest, 60)) .. "  " ..
+      e.origin end
   return table.concat(lines, "\n")
 end
 
@@ -488,7 +507,8 @@ function M.config(spec)
   end
   local opts = M.take_options()
   local args = not opts.help and crun.args or {}
-  if opts.seed then args = table.move(args, 1, #args, 2, { "seed=" .. opts.seed }) end     -- --seed N
+  -- --seed N
+  if opts.seed then args = table.move(args, 1, #args, 2, { "seed=" .. opts.seed }) end
   local cfg = M.resolve(spec, args)
   declared_at = source and ("%s:%d"):format(source:sub(2), line) or "another place"
   about[cfg].entries = in_source_order(about[cfg].entries, source, line)

@@ -1,6 +1,8 @@
---- doctor.lua - `crun doctor`: what this machine gives crun, one line each, and what to do where something is wrong
+--- doctor.lua - `crun doctor`: what this machine gives crun, one line each, and what to do where
+-- something is wrong
 --
--- "ok" is as it should be, "!" works but could be better, "x" does not work: exit code 6. Nothing is changed.
+-- "ok" is as it should be, "!" works but could be better, "x" does not work: exit code 6. Nothing
+-- is changed.
 local crun = require "crun"
 local provenance = require "crun.provenance"
 local runs = require "crun.runs"
@@ -61,7 +63,9 @@ end)
 
 check("BLAS", function()
   local path = loaded("libopenblas") or loaded("libblas")
-  if not path then return "!", "no OpenBLAS is loaded; PCA needs it: apt-get install libopenblas0-pthread" end
+  if not path then
+    return "!", "no OpenBLAS is loaded; PCA needs it: apt-get install libopenblas0-pthread"
+  end
   path = cio.exists(path) and cio.realpath(path) or path
   if path:find("openmp") then
     return "!", path .. ": the OpenMP build can hang in child processes; apt-get install libopenblas0-pthread"
@@ -85,7 +89,9 @@ check("memory", function()
   local ceiling = crun.memory().ceiling
   local text = ("%.1f GB free"):format(free / 1e6)
   if ceiling and ceiling > 0 then text = text .. (", --memory %.1f GB"):format(ceiling / 1e9) end
-  if free > 0 and free < 1e6 then return "!", text .. ": large batches may not fit; --memory makes that an error, not a kill" end
+  if free > 0 and free < 1e6 then
+    return "!", text .. ": large batches may not fit; --memory makes that an error, not a kill"
+  end
   return "ok", text
 end)
 
@@ -97,12 +103,14 @@ check("modules", function()
   for _, folder in ipairs { "lua_modules/share/lua/5.4", home .. "/.luarocks/share/lua/5.4" } do
     if cio.is_dir(folder) then found[#found + 1] = folder end
   end
-  local other = cio.is_dir(home .. "/.luarocks/share/lua") and #found == 0 and cio.list(home .. "/.luarocks/share/lua")
+  local other = cio.is_dir(home .. "/.luarocks/share/lua") and #found == 0 and
+    cio.list(home .. "/.luarocks/share/lua")
   if other and #other > 0 then
     return "!", ("rocks for Lua %s are there, none for 5.4: luarocks --lua-version 5.4 --local install NAME")
       :format(table.concat(other, ", "))
   end
-  return "ok", #found > 0 and table.concat(found, ", ") or "beside the script; no rocks for Lua 5.4 are installed"
+  return "ok", #found > 0 and table.concat(found, ", ") or
+    "beside the script; no rocks for Lua 5.4 are installed"
 end)
 
 check("runs", function()
@@ -120,7 +128,9 @@ check("runs", function()
   for _, run in ipairs(list) do
     if run.state == "lost" then lost = lost or run.id end
   end
-  if lost then return "!", ("%s/ holds %d runs; %s was killed: crun resume %s"):format(out, #list, lost, lost) end
+  if lost then
+    return "!", ("%s/ holds %d runs; %s was killed: crun resume %s"):format(out, #list, lost, lost)
+  end
   return "ok", there and ("%s/ holds %d run%s"):format(out, #list, #list == 1 and "" or "s")
     or ("%s/ is made by the first run"):format(out)
 end)

@@ -4,9 +4,10 @@
 --     local parts = set:split { train = 16, val = 4, test = 20 }
 --     print(parts.test.images, parts.test.labels, parts.test.names[1])
 --
--- Folders and files are taken in the order of their bytes, whatever the locale; names that begin with a dot are skipped, and
--- so are files that are not named .pgm, .ppm, .pnm or .png. Colour becomes grey (ITU-R BT.601); sizes may be mixed, each image is
--- resized with antialiasing. Errors name the file and end with exit code 4.
+-- Folders and files are taken in the order of their bytes, whatever the locale; names that begin
+-- with a dot are skipped, and so are files that are not named .pgm, .ppm, .pnm or .png. Colour
+-- becomes grey (ITU-R BT.601); sizes may be mixed, each image is resized with antialiasing. Errors
+-- name the file and end with exit code 4.
 local crun = require "crun"
 local options = require "crun.options"
 
@@ -52,15 +53,18 @@ local function height_and_width(size)
     options.check_value(WHERE, "the width", size[2], "count")
 end
 
---- Reads a folder. size: one number or { height, width } (64). least: images a person must have (2).
--- Returns { images = uint8 [N 1 H W], labels = int64 [N], names = { folder names }, files = { paths } }; label i is names[i].
+--- Reads a folder. size: one number or { height, width } (64). least: images a person must have
+-- (2). Returns { images = uint8 [N 1 H W], labels = int64 [N], names = { folder names }, files = {
+-- paths } }; label i is names[i].
 function M.open(dir, opts)
   options.check_value(WHERE, "the folder", dir, "string")
   local o = options.check(WHERE, opts, { size = { "any", 64 }, least = { "count", 2 } })
   local height, width = height_and_width(o.size)
   dir = #dir > 1 and dir:gsub("/+$", "") or dir
   if not crun.io.exists(dir) then fail("there is no folder '%s'", dir) end
-  if not crun.io.is_dir(dir) then fail("'%s' is a file; expected a folder with one folder per person", dir) end
+  if not crun.io.is_dir(dir) then
+    fail("'%s' is a file; expected a folder with one folder per person", dir)
+  end
 
   local names, images, labels, files = {}, {}, {}, {}
   local entries, kinds = list(dir)
@@ -74,7 +78,8 @@ function M.open(dir, opts)
           if ending and READABLE[ending:lower()] then
             local path = ("%s/%s/%s"):format(dir, person, file)
             n = n + 1
-            images[#images + 1], labels[#labels + 1], files[#files + 1] = read(path, height, width), #names + 1, path
+            images[#images + 1], labels[#labels + 1], files[#files + 1] = read(path, height, width),
+              #names + 1, path
           else
             other = other or file
           end
@@ -88,17 +93,21 @@ function M.open(dir, opts)
       names[#names + 1] = person
     end
   end
-  if #names == 0 then fail("'%s' is empty; expected one folder per person with PGM or PNG images in it", dir) end
+  if #names == 0 then
+    fail("'%s' is empty; expected one folder per person with PGM or PNG images in it", dir)
+  end
   return setmetatable({
-    images = crun.stack(images, 1), labels = crun.int(labels), names = names, files = files, all_names = names,
+    images = crun.stack(images, 1), labels = crun.int(labels), names = names, files = files,
+      all_names = names,
   }, Set)
 end
 
--- ---- splits ---------------------------------------------------------------------------------------------------
+-- ---- splits -------------------------------------------------------------------------------------
 
 -- s2 before s10: runs of digits count as numbers
 local function natural_key(name)
-  return (name:gsub("%d+", function(digits) return ("%020d"):format(tonumber(digits:sub(1, 18))) end))
+  return (name:gsub("%d+",
+    function(digits) return ("%020d"):format(tonumber(digits:sub(1, 18))) end))
 end
 
 local function shuffled(order, seed)
@@ -118,18 +127,21 @@ function Set:people(labels)
   for _, label in ipairs(labels) do names[#names + 1] = self.names[label] end
   local at = crun.int(rows)
   return setmetatable({
-    images = self.images:index_select(at, 1), labels = self.labels:index_select(at, 1), names = names, files = files,
-    all_names = self.all_names,
+    images = self.images:index_select(at, 1), labels = self.labels:index_select(at, 1),
+    names = names, files = files, all_names = self.all_names,
   }, Set)
 end
 
---- Parts that share no person: { train = ..., val = ..., test = ... }, names of your choice.
--- Each part is a number of people, a share of them (below 1), a list of names, or "rest" (once). Lists are served first; then
--- train, val, test and other names in the alphabet's order take people from the front of the natural order (s2 before s10),
--- or, with `seed`, of an order drawn from it. Returns a table of sets. Labels
--- stay those of the whole set: set.names are the people of the part, set.all_names[label] is the name of a label.
+--- Parts that share no person: { train = ..., val = ..., test = ... }, names of your choice. Each
+-- part is a number of people, a share of them (below 1), a list of names, or "rest" (once). Lists
+-- are served first; then train, val, test and other names in the alphabet's order take people from
+-- the front of the natural order (s2 before s10), or, with `seed`, of an order drawn from it.
+-- Returns a table of sets. Labels stay those of the whole set: set.names are the people of the
+-- part, set.all_names[label] is the name of a label.
 function Set:split(parts)
-  if type(parts) ~= "table" then crun.fail("imagefolder:split", "expected a table, got " .. options.say(parts)) end
+  if type(parts) ~= "table" then
+    crun.fail("imagefolder:split", "expected a table, got " .. options.say(parts))
+  end
   local where = "imagefolder:split"
   local seed = parts.seed
   if seed ~= nil then options.check_value(where, "seed", seed, "integer") end
@@ -155,7 +167,8 @@ function Set:split(parts)
   local chosen, rest = {}, nil
   local function take(part, label)
     if taken[label] then
-      crun.fail(where, ("%s is in %s and in %s"):format(self.names[label], taken[label], part), EXIT_DATA)
+      crun.fail(where, ("%s is in %s and in %s"):format(self.names[label], taken[label], part),
+        EXIT_DATA)
     end
     taken[label] = part
     table.insert(chosen[part], label)
@@ -182,7 +195,8 @@ function Set:split(parts)
     while got < wanted do
       while order[at] and taken[order[at]] do at = at + 1 end
       if not order[at] then
-        crun.fail(where, ("%s wants %d people, %d are left of %d"):format(part, wanted, got, #order), EXIT_DATA)
+        crun.fail(where, ("%s wants %d people, %d are left of %d"):format(part, wanted, got,
+          #order), EXIT_DATA)
       end
       take(part, order[at])
       got = got + 1

@@ -1,12 +1,13 @@
 --- progress.lua - how far training is: a bar on a terminal, plain lines elsewhere
 --
--- On a terminal (standard error): one bar that is redrawn at most ten times a second and never wraps. Elsewhere: one line
--- when 30 s have passed, so that a log stays short. Both: one line at the end of each epoch.
+-- On a terminal (standard error): one bar that is redrawn at most ten times a second and never
+-- wraps. Elsewhere: one line when 30 s have passed, so that a log stays short. Both: one line at
+-- the end of each epoch.
 --
 --     epoch  3/20  loss 0.1243  active 34 %  2,910 images/s  val/map@r 0.8123  1:05 left
 --
--- `--progress bar|plain|none` decides instead of the terminal. loss is a moving average; time left counts what this
--- process has seen, so it is right after a resume too.
+-- `--progress bar|plain|none` decides instead of the terminal. loss is a moving average; time left
+-- counts what this process has seen, so it is right after a resume too.
 local crun = require "crun"
 local cio = crun.io
 local ui = require "crun.ui"
@@ -25,7 +26,8 @@ function M.kind()
   return cio.isatty(2) and os.getenv("TERM") ~= "dumb" and "bar" or "plain"
 end
 
---- epochs: how many there are in all; first: how many (with fractions) are done when this process begins.
+--- epochs: how many there are in all; first: how many (with fractions) are done when this process
+-- begins.
 function M.new(epochs, first)
   local now = cio.monotonic()
   return setmetatable({
@@ -44,7 +46,8 @@ end
 local function metric_text(value)
   if math.type(value) == "integer" then return tostring(value) end
   local size = math.abs(value)
-  return (size ~= 0 and (size < 1e-3 or size >= 1e5)) and ("%.3g"):format(value) or ("%.4f"):format(value)
+  return (size ~= 0 and (size < 1e-3 or size >= 1e5)) and ("%.3g"):format(value) or
+    ("%.4f"):format(value)
 end
 
 --- Opens epoch number `epoch` with `steps` steps (nil: not known).
@@ -99,7 +102,8 @@ function M:pieces(at_end)
     local names = {}
     for name in pairs(self.last) do names[#names + 1] = name end
     table.sort(names)
-    for i = 1, math.min(#names, 4) do p[#p + 1] = names[i] .. " " .. metric_text(self.last[names[i]]) end
+    for i = 1, math.min(#names, 4) do p[#p + 1] = names[i] .. " " ..
+        metric_text(self.last[names[i]]) end
   end
   local left = self:seconds_left()
   if left ~= math.huge and left >= 0.5 then p[#p + 1] = ui.duration(left) .. " left" end

@@ -28,7 +28,8 @@ function M.cpu()
   return "unknown"
 end
 
--- The folder of git's own files for a work tree at or above `dir`. A linked work tree has a file .git that names it.
+-- The folder of git's own files for a work tree at or above `dir`. A linked work tree has a file
+-- .git that names it.
 local function git_folder(dir)
   while dir and dir ~= "" do
     local at = dir .. "/.git"
@@ -76,13 +77,15 @@ function M.is_alive(pid)
   return line:find("crun", 1, true) ~= nil
 end
 
-local function is_library(path) return path:find("/lua/crun/", 1, true) or path:find("/share/crun/", 1, true) end
+local function is_library(path) return path:find("/lua/crun/", 1, true) or
+  path:find("/share/crun/", 1, true) end
 
 --- The path of the running script, or nil: -e, standard input.
 function M.script() return crun.script ~= "" and crun.script ~= "-" and crun.script or nil end
 
---- Copies the script and every Lua module it has loaded from outside the library into `to`: script.lua, a module a.b as
--- a/b.lua, so that the copies find each other. `copied` (name -> true) is what is there already.
+--- Copies the script and every Lua module it has loaded from outside the library into `to`:
+-- script.lua, a module a.b as a/b.lua, so that the copies find each other. `copied` (name -> true)
+-- is what is there already.
 function M.copy_sources(to, copied)
   local function copy(from, name)
     if copied[name] then return end
@@ -95,7 +98,8 @@ function M.copy_sources(to, copied)
   local script = M.script()
   if script then copy(script, script:match("[^/]*$")) end
   for name in pairs(package.loaded) do
-    local path = type(name) == "string" and not copied[name] and package.searchpath(name, package.path)
+    local path = type(name) == "string" and not copied[name] and
+      package.searchpath(name, package.path)
     if path and not is_library(cio.realpath(path)) then
       local ending = path:find("/init%.lua$") and "/init.lua" or ".lua"
       copy(path, name:gsub("%.", "/") .. ending)
@@ -107,7 +111,8 @@ end
 --- What run.json says of the process: versions, machine, arithmetic, command.
 function M.describe()
   return {
-    crun = crun.version, lua = _VERSION, host = cio.hostname(), cpu = M.cpu(), threads = crun.threads(),
+    crun = crun.version, lua = _VERSION, host = cio.hostname(), cpu = M.cpu(),
+      threads = crun.threads(),
     precision = crun.precision, vector = crun.vector, pid = cio.getpid(), folder = cio.cwd(),
     script = M.script() and cio.realpath(M.script()), args = crun.args or {},
     commit = M.git_commit(M.folder_of(M.script() or ".")),

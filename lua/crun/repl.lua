@@ -5,7 +5,8 @@
 --     >> print(i) end
 --     > ?triplet                                  help, as `crun help triplet`
 --
--- `_` is the last value. Globals stay from line to line; `local` names do not. Ctrl-C drops the line, Ctrl-D ends.
+-- `_` is the last value. Globals stay from line to line; `local` names do not. Ctrl-C drops the
+-- line, Ctrl-D ends.
 local crun = require "crun"
 local inspect = require "crun.inspect"
 local ui = require "crun.ui"
@@ -30,7 +31,8 @@ local function show(env, n, ...)
   print(table.concat(texts, "\t"))
 end
 
---- Does what one piece of text says in env; returns true when it wants more lines. Also what the tests call.
+--- Does what one piece of text says in env; returns true when it wants more lines. Also what the
+-- tests call.
 function M.evaluate(text, env)
   local topic, name = text:match("^%?%s*([%w_]+)%s*([%w_]*)%s*$")
   if topic then
@@ -47,7 +49,8 @@ function M.evaluate(text, env)
   local function report(problem)
     if type(problem) ~= "string" then problem = inspect(problem) end
     -- frames of ours say nothing to the one who types
-    return (debug.traceback(problem, 2):gsub("\n[^\n]*repl%.lua.*$", ""):gsub("\nstack traceback:$", ""))
+    return (debug.traceback(problem, 2):gsub("\n[^\n]*repl%.lua.*$", ""):gsub("\nstack traceback:$",
+      ""))
   end
   local results = table.pack(xpcall(chunk, report))
   if results[1] then
@@ -64,7 +67,8 @@ end
 
 function M.run()
   local env = M.environment()
-  print(("crun %s  %s, %s  ?NAME helps, Ctrl-D ends"):format(crun.version, _VERSION, crun.precision))
+  print(("crun %s  %s, %s  ?NAME helps, Ctrl-D ends"):format(crun.version, _VERSION,
+    crun.precision))
   local pending = nil
   while true do
     local ok, more = pcall(function()

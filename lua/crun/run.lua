@@ -1,7 +1,7 @@
 --- run.lua - one experiment: its folder, its log, its checkpoints, and going on where it stopped
 --
---     local run = crun.start(cfg, { name = "faces" })            -- runs/faces-20261123-191500-7f3a9c
---     run:checkpoint { net = net, opt = opt }                    -- after a resume this also loads them
+--     local run = crun.start(cfg, { name = "faces" })       -- runs/faces-20261123-191500-7f3a9c
+--     run:checkpoint { net = net, opt = opt }               -- after a resume this also loads them
 --     for epoch in run:epochs(cfg.epochs) do
 --       for x, y in run:steps(sampler) do
 --         ...
@@ -14,11 +14,13 @@
 --     run:summary { ["test/map@r"] = 0.91 }
 --     run:finish()
 --
--- The loop stays the script's own; `run` only watches it. A checkpoint `last` is written at the end of each epoch. On the
--- first Ctrl-C (SIGTERM, SIGUSR1) the step in progress is finished, `last` is written with the number of steps done, and the
--- process ends with exit code 75; a resumed run skips exactly these steps. The result is bit-identical to a run that was
--- never stopped, provided that what the loop changes is registered by run:checkpoint and that batches are a function of
--- seed, epoch and step. Files: run.json, config.json, metrics.jsonl, summary.json, source/, checkpoints/, pictures/, events.
+-- The loop stays the script's own; `run` only watches it. A checkpoint `last` is written at the end
+-- of each epoch. On the first Ctrl-C (SIGTERM, SIGUSR1) the step in progress is finished, `last` is
+-- written with the number of steps done, and the process ends with exit code 75; a resumed run
+-- skips exactly these steps. The result is bit-identical to a run that was never stopped, provided
+-- that what the loop changes is registered by run:checkpoint and that batches are a function of
+-- seed, epoch and step. Files: run.json, config.json, metrics.jsonl, summary.json, source/,
+-- checkpoints/, pictures/, events.
 --
 -- @classmod crun.run
 local crun = require "crun"
@@ -34,7 +36,8 @@ local M = {}
 local Run = { __name = "crun.run" }
 Run.__index = Run
 
-local EXIT_USAGE <const>, EXIT_CONFIG <const>, EXIT_DIVERGED <const>, EXIT_DISK <const> = 2, 3, 5, 74
+local EXIT_USAGE <const>, EXIT_CONFIG <const>, EXIT_DIVERGED <const>, EXIT_DISK <const> = 2, 3, 5,
+  74
 local EXIT_STOPPED <const>, EXIT_AT_ONCE <const> = 75, 130
 
 local function iso(time) return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(time)) end
@@ -50,12 +53,13 @@ end
 local function seconds_of(option, text)
   local number, unit = text:match("^(%d+%.?%d*)([smhd]?)$")
   if not number then
-    crun.fail("options", ("--%s takes a time such as 90s, 5m or 2h, got '%s'"):format(option, text), EXIT_USAGE)
+    crun.fail("options", ("--%s takes a time such as 90s, 5m or 2h, got '%s'"):format(option, text),
+      EXIT_USAGE)
   end
   return tonumber(number) * ({ s = 1, m = 60, h = 3600, d = 86400 })[unit == "" and "s" or unit]
 end
 
--- ---- the folder -------------------------------------------------------------------------------------------------
+-- ---- the folder ---------------------------------------------------------------------------------
 
 local function random_hex()
   local file = io.open("/dev/urandom", "rb")
@@ -83,7 +87,8 @@ end
 function Run:where(place)
   place = place or self.place
   if place.step_in_epoch > 0 then
-    return ("epoch %d, step %d (%d in all)"):format(place.epoch + 1, place.step_in_epoch, place.step)
+    return ("epoch %d, step %d (%d in all)"):format(place.epoch + 1, place.step_in_epoch,
+      place.step)
   end
   return ("the end of epoch %d (%d steps)"):format(place.epoch, place.step)
 end
@@ -128,7 +133,7 @@ function Run:mark(state, code, reason)
   return pcall(self.write_record, self)
 end
 
--- ---- beginning and resuming -------------------------------------------------------------------------------------
+-- ---- beginning and resuming ---------------------------------------------------------------------
 
 -- The settings in which two runs differ: "lr = 0.1 there, 0.2 here".
 local function difference(there, entries)
@@ -139,7 +144,8 @@ local function difference(there, entries)
     end
     if value == nil then return ("%s is not among its settings"):format(e.path) end
     if config.value_text(value) ~= config.value_text(e.value) then
-      return ("%s = %s there, %s here"):format(e.path, config.value_text(value), config.value_text(e.value))
+      return ("%s = %s there, %s here"):format(e.path, config.value_text(value),
+        config.value_text(e.value))
     end
   end
 end
@@ -156,14 +162,16 @@ local function newest(entries, fits)
   end
 end
 
--- The run that --resume means: the one named, or the newest unfinished one of this script with these settings.
+-- The run that --resume means: the one named, or the newest unfinished one of this script with
+-- these settings.
 local function run_to_resume(wish, entries)
   if type(wish) == "string" and wish ~= "" then
     local run, why = runs.find(wish)
     if not run then crun.fail("--resume", why, 2) end
     local differs = difference(runs.config(run).settings, entries)
     if differs then
-      crun.fail("--resume", ("%s was run with other settings: %s"):format(run.id, differs), EXIT_CONFIG)
+      crun.fail("--resume", ("%s was run with other settings: %s"):format(run.id, differs),
+        EXIT_CONFIG)
     end
     return run
   end
@@ -184,7 +192,8 @@ function Run:resume(found)
       record.host or "?"), 2)
   end
   if record.precision ~= crun.precision then
-    crun.fail("--resume", ("%s computes in %s, this process in %s; %s"):format(found.id, record.precision,
+    crun.fail("--resume", ("%s computes in %s, this process in %s; %s"):format(found.id,
+      record.precision,
       crun.precision, record.precision == "float64" and "add --double" or "leave out --double"), 2)
   end
   self.path, self.record, self.resumed = found.path, record, true
@@ -206,30 +215,35 @@ function Run:resume(found)
   end
   local s = record.sessions
   s[#s + 1] = session()
-  record.state, record.pid, record.host, record.threads = "running", cio.getpid(), cio.hostname(), crun.threads()
+  record.state, record.pid, record.host, record.threads = "running", cio.getpid(), cio.hostname(),
+    crun.threads()
   record.ended, record.end_time, record.exit_code, record.reason = nil, nil, nil, nil
   self:write_record()
-  say(self, ("%s goes on after %s"):format(self.path, self.found and self:where() or "nothing: it has no checkpoint"))
+  say(self, ("%s goes on after %s"):format(self.path, self.found and self:where() or
+    "nothing: it has no checkpoint"))
 end
 
 function Run:begin(name, entries, cfg)
   self.path = new_folder(name)
   local now = cio.time()
   local record = provenance.describe()
-  record.state, record.started, record.start_time, record.sessions = "running", now, iso(now), { session() }
+  record.state, record.started, record.start_time, record.sessions = "running", now, iso(now),
+    { session() }
   record.name, record.tag, record.note = name, crun.options.tag, crun.options.note
   for _, e in ipairs(entries) do
     if e.path == "seed" then record.seed = e.value end
   end
   self.record = record
   cio.write_file(self.path .. "/config.json",
-    cio.json_encode(cfg and config.record(cfg) or { settings = { _ = 0 }, origin = { _ = "" } }) .. "\n")
+    cio.json_encode(cfg and config.record(cfg) or { settings = { _ = 0 }, origin = { _ = "" } }) ..
+      "\n")
   self:write_record()
   say(self, "run folder: " .. self.path)
 end
 
---- crun.start(cfg, { name = }): a run folder, a new one or, with --resume, one to go on with. cfg is what crun.config
--- returned; it may be left out. name: how the folder's name begins (the script's name).
+--- crun.start(cfg, { name = }): a run folder, a new one or, with --resume, one to go on with. cfg
+-- is what crun.config returned; it may be left out. name: how the folder's name begins (the
+-- script's name).
 function M.start(cfg, opts)
   if cfg ~= nil and not config.is_config(cfg) then
     crun.fail("start", "expected what crun.config returned, got " .. options.say(cfg))
@@ -238,8 +252,8 @@ function M.start(cfg, opts)
   local main = config.take_options()
   local self = setmetatable({
     place = { epoch = 0, loop = 0, step_in_epoch = 0, step_in_loop = 0, step = 0, over = false },
-    objects = {}, values = {}, own_values = {}, copied = {}, saves = 0, seconds = 0, metrics_bytes = 0,
-    clock = cio.monotonic(),
+    objects = {}, values = {}, own_values = {}, copied = {}, saves = 0, seconds = 0,
+    metrics_bytes = 0, clock = cio.monotonic(),
   }, Run)
   local entries = cfg and config.entries(cfg) or {}
   if main.dry_run then
@@ -260,7 +274,8 @@ function M.start(cfg, opts)
   if found then
     self:resume(found)
   else
-    self:writing("the run folder", self.begin, self, clean_name(main.name or o.name or script_name()), entries, cfg)
+    self:writing("the run folder", self.begin, self,
+      clean_name(main.name or o.name or script_name()), entries, cfg)
   end
   if not found then self:copy_sources() end
   self.summary_values = runs.summary { path = self.path }
@@ -270,11 +285,12 @@ function M.start(cfg, opts)
 end
 
 function Run:copy_sources()
-  self:writing("the copy of the script", provenance.copy_sources, self.path .. "/source", self.copied)
+  self:writing("the copy of the script", provenance.copy_sources, self.path .. "/source",
+    self.copied)
 end
 
--- A run that is collected while it says "running" was left without run:finish(): main.c notes in the registry how the script
--- ended, "" where it ended well.
+-- A run that is collected while it says "running" was left without run:finish(): main.c notes in
+-- the registry how the script ended, "" where it ended well.
 function Run:__gc()
   if not self.record or self.record.state ~= "running" then return end
   local how = debug.getregistry()["crun.ended"]
@@ -286,20 +302,24 @@ function Run:__gc()
   end
 end
 
--- ---- checkpoints ------------------------------------------------------------------------------------------------
+-- ---- checkpoints --------------------------------------------------------------------------------
 
---- Registers what a checkpoint keeps, by name: objects with state() and load(state), or tensors. In a resumed run they are
--- loaded here, so call it when all of them are built and before anything is computed with them.
+--- Registers what a checkpoint keeps, by name: objects with state() and load(state), or tensors. In
+-- a resumed run they are loaded here, so call it when all of them are built and before anything is
+-- computed with them.
 function Run:checkpoint(objects)
   if type(objects) ~= "table" or options.kind(objects) ~= "table" then
-    crun.fail("run:checkpoint", "expected a table like { net = net, opt = opt }, got " .. options.say(objects))
+    crun.fail("run:checkpoint", "expected a table like { net = net, opt = opt }, got " ..
+      options.say(objects))
   end
   for _, name in ipairs(options.sorted_keys(objects)) do
     local object = objects[name]
     local fits = crun.is_tensor(object) or
-      (type(object) == "table" or type(object) == "userdata") and object.state ~= nil and object.load ~= nil
+      (type(object) == "table" or type(object) == "userdata") and object.state ~= nil and
+        (object.load ~= nil or object.restore ~= nil)
     if not fits then
-      crun.fail("run:checkpoint", ("%s must be a tensor or have the methods state() and load(state), got %s")
+      crun.fail("run:checkpoint",
+        ("%s must be a tensor or have the methods state() and load(state), got %s")
         :format(name, options.say(object)))
     end
     if self.objects[name] then crun.fail("run:checkpoint", name .. " is registered already") end
@@ -318,8 +338,8 @@ local function save(self, name, opts)
   self.seconds, self.clock = self.seconds + now - self.clock, now
   local place = self.place
   local ok, message, kind = checkpoint.save(self.path .. "/checkpoints", name, self.objects, {
-    place = place, best = self.best, saves = self.saves, seconds = self.seconds, values = self.values,
-    metrics_bytes = self.metrics_bytes,
+    place = place, best = self.best, saves = self.saves, seconds = self.seconds,
+    values = self.values, metrics_bytes = self.metrics_bytes,
   }, opts)
   if kind == "unhealthy" then self:diverged(message .. " holds a value that is not finite") end
   if not ok then self:disk_failed("the checkpoint", message) end
@@ -334,27 +354,33 @@ function Run:save()
   self:copy_sources()
 end
 
---- Writes the checkpoint `best` when value is better than any before; mode "max" (default) or "min". Returns whether it was.
+--- Writes the checkpoint `best` when value is better than any before; mode "max" (default) or
+-- "min". Returns whether it was.
 function Run:save_best(value, mode)
   value = self:number("run:save_best", "the value", value)
-  mode = options.check_value("run:save_best", "mode", mode, { "string", "max", choices = { "max", "min" } })
+  mode = options.check_value("run:save_best", "mode", mode,
+    { "string", "max", choices = { "max", "min" } })
   local best = self.best and self.best.value
-  if value ~= value or best and (mode == "max" and value <= best or mode == "min" and value >= best) then
+  if value ~= value or best and (mode == "max" and value <= best or mode == "min" and
+      value >= best) then
     return false
   end
-  self.best = { value = value, epoch = self.place.epoch + (self.in_epoch and 1 or 0), step = self.place.step }
+  self.best = { value = value, epoch = self.place.epoch + (self.in_epoch and 1 or 0),
+    step = self.place.step }
   save(self, "best")
   return true
 end
 
---- True when save_best has found nothing better for `patience` epochs: `if run:early_stop(5) then break end`.
+--- True when save_best has found nothing better for `patience` epochs: `if run:early_stop(5) then
+-- break end`.
 function Run:early_stop(patience)
   options.check_value("run:early_stop", "patience", patience, "count")
   if not self.best then return false end
   return self.place.epoch + (self.in_epoch and 1 or 0) - self.best.epoch >= patience
 end
 
---- Loads the checkpoint `name` ("best" or "last") into the registered objects. Returns { epoch =, step =, value = } of it.
+--- Loads the checkpoint `name` ("best" or "last") into the registered objects. Returns { epoch =,
+-- step =, value = } of it.
 function Run:restore(name)
   self:poll()
   local found, why = checkpoint.find(self.path .. "/checkpoints", name)
@@ -362,14 +388,17 @@ function Run:restore(name)
   local ok, message = pcall(checkpoint.load, found, self.objects)
   if not ok then crun.fail("run:restore", bare(message)) end
   local c = found.counters
-  return { epoch = c.best and c.best.epoch or c.place.epoch, step = c.place.step, value = c.best and c.best.value }
+  return { epoch = c.best and c.best.epoch or c.place.epoch, step = c.place.step, value = c.best and
+    c.best.value }
 end
 
--- ---- stopping ---------------------------------------------------------------------------------------------------
+-- ---- stopping -----------------------------------------------------------------------------------
 
--- Called where everything is in order to be saved: between steps, between epochs, outside of the loop.
+-- Called where everything is in order to be saved: between steps, between epochs, outside of the
+-- loop.
 function Run:poll(between_steps)
-  local signal = crun.interrupted() or self.stop_at and cio.monotonic() > self.stop_at and "--max-time"
+  local signal = crun.interrupted() or self.stop_at and cio.monotonic() > self.stop_at and
+    "--max-time"
   if not signal or self.ended then return end
   if self.in_epoch and not between_steps then
     if not self.noticed and signal ~= "--max-time" then
@@ -379,20 +408,23 @@ function Run:poll(between_steps)
     return
   end
   self.ended = true
-  -- nothing to save when no step was done since: after restore "best" it would even be the wrong weights
+  -- nothing to save when no step was done since: after restore "best" it would even be the wrong
+  -- weights
   local s, p = self.saved, self.place
   if not (s and s.step == p.step and s.epoch == p.epoch and s.step_in_epoch == p.step_in_epoch) then
     save(self, "last", { previous = true })
   end
   self:mark("stopped", EXIT_STOPPED, signal)
   if self.bar then self.bar:clear() end
-  io.stderr:write(("stopped by %s after %s; go on with: crun resume %s\n"):format(signal, self:where(), self.path))
+  io.stderr:write(("stopped by %s after %s; go on with: crun resume %s\n"):format(signal,
+    self:where(), self.path))
   crun.exit(EXIT_STOPPED)
 end
 
 function Run:diverged(what)
   local p = self.place
-  local text = ("%s at step %d (epoch %d, step %d of it); %s"):format(what, p.step + (self.in_step and 1 or 0),
+  local text = ("%s at step %d (epoch %d, step %d of it); %s"):format(what,
+    p.step + (self.in_step and 1 or 0),
     p.epoch + 1, p.step_in_epoch + (self.in_step and 1 or 0), self:last_words())
   if self.bar then self.bar:clear() end
   self.ended = true
@@ -400,9 +432,10 @@ function Run:diverged(what)
   crun.fail("run", text, EXIT_DIVERGED)
 end
 
---- Stops the run when a loss (a number or a tensor of one) is NaN or infinite: exit code 5, with the step and the last healthy
--- checkpoint named. Returns the loss as a number. run:log does this to every value whose name has "loss" in it; calling it
--- before loss:backward() keeps the weights healthy too.
+--- Stops the run when a loss (a number or a tensor of one) is NaN or infinite: exit code 5, with
+-- the step and the last healthy checkpoint named. Returns the loss as a number. run:log does this
+-- to every value whose name has "loss" in it; calling it before loss:backward() keeps the weights
+-- healthy too.
 function Run:check_loss(loss, name)
   local value = self:number("run:check_loss", "the loss", loss)
   if value - value ~= 0 then
@@ -412,7 +445,7 @@ function Run:check_loss(loss, name)
   return value
 end
 
--- ---- the loops --------------------------------------------------------------------------------------------------
+-- ---- the loops ----------------------------------------------------------------------------------
 
 local function end_epoch(self, over)
   local place = self.place
@@ -423,8 +456,9 @@ local function end_epoch(self, over)
   if self.bar then self.bar:close_epoch() end
 end
 
---- `for epoch in run:epochs(n) do`: 1 to n, in a resumed run from where it stopped. Leaving by break ends the training for
--- good (a resume does not take it up again); leaving by an error marks the run as failed.
+--- `for epoch in run:epochs(n) do`: 1 to n, in a resumed run from where it stopped. Leaving by
+-- break ends the training for good (a resume does not take it up again); leaving by an error marks
+-- the run as failed.
 function Run:epochs(n)
   options.check_value("run:epochs", "the number of epochs", n, { "integer", least = 0 })
   if self.in_epochs then crun.fail("run:epochs", "one loop over epochs inside another") end
@@ -447,7 +481,8 @@ function Run:epochs(n)
     if err ~= nil then
       self.bar:clear()
       local text = tostring(err):match("^[^\n]*")
-      if text:find("interrupted$") then self:mark("stopped", EXIT_AT_ONCE, "stopped at once by a second signal")
+      if text:find("interrupted$") then self:mark("stopped", EXIT_AT_ONCE,
+          "stopped at once by a second signal")
       else self:mark("failed", 1, text) end
     elseif self.in_epoch then
       end_epoch(self, true)
@@ -463,7 +498,8 @@ local function batch_size(value)
   return 0
 end
 
--- Whether run:checkpoint has a sampler: it was loaded with its cursor, and batches that come from it need no skipping.
+-- Whether run:checkpoint has a sampler: it was loaded with its cursor, and batches that come from
+-- it need no skipping.
 local function has_sampler(self)
   for _, object in pairs(self.objects) do
     if options.kind(object) == "sampler" then return true end
@@ -471,7 +507,8 @@ local function has_sampler(self)
   return false
 end
 
--- Iterator, state, control, closing value and number of steps of what run:steps was given; `skip` steps are left out.
+-- Iterator, state, control, closing value and number of steps of what run:steps was given; `skip`
+-- steps are left out.
 local function open_source(self, source, state, control, closing, skip)
   if math.type(source) == "integer" then
     local i = skip
@@ -495,19 +532,23 @@ local function open_source(self, source, state, control, closing, skip)
   return source, state, control, closing, total
 end
 
---- `for rows in run:steps(source) do`: the batches of one epoch, counted, timed and shown; in a resumed run those that are
--- done are left out. source is one of
+--- `for rows in run:steps(source) do`: the batches of one epoch, counted, timed and shown; in a
+-- resumed run those that are done are left out. source is one of
 --   a sampler (crun.sampler): its epoch is set to that of the run, its cursor to the step
---   an iterator whose batches come from a sampler that run:checkpoint keeps: the sampler goes on by itself
---   any other iterator that gives the same batches in the same epoch again: the ones that are done are drawn and dropped
+--   an iterator whose batches come from a sampler that run:checkpoint keeps: it goes on by itself
+--   any other iterator that gives the same batches in the same epoch again: those that are done
+--   are drawn and dropped
 --   a number of steps
 -- What it yields is passed on.
 function Run:steps(source, state, control, closing)
   local place = self.place
-  if not self.in_epoch then crun.fail("run:steps", "goes inside `for epoch in run:epochs(n) do`") end
+  if not self.in_epoch then
+    crun.fail("run:steps", "goes inside `for epoch in run:epochs(n) do`")
+  end
   if self.in_loop then crun.fail("run:steps", "one loop over steps inside another") end
   self.loop = self.loop + 1
-  if self.loop <= place.loop then return function() end end      -- a loop that was done before the stop
+  -- a loop that was done before the stop
+  if self.loop <= place.loop then return function() end end
   local skip = place.step_in_loop
   local f, s, c, close, total = open_source(self, source, state, control, closing, skip)
   local bar, began, images = self.bar, nil, 0
@@ -545,7 +586,9 @@ function Run:steps(source, state, control, closing)
   local closer = setmetatable({}, { __close = function(_, err)
     if self.in_loop and err == nil then
       -- left by break: the step it was left in counts
-      if self.in_step then place.step, place.step_in_epoch = place.step + 1, place.step_in_epoch + 1 end
+      if self.in_step then
+        place.step, place.step_in_epoch = place.step + 1, place.step_in_epoch + 1
+      end
       leave()
     end
     self.in_loop = false
@@ -555,7 +598,7 @@ function Run:steps(source, state, control, closing)
   return advance, nil, nil, closer
 end
 
--- ---- the log ----------------------------------------------------------------------------------------------------
+-- ---- the log ------------------------------------------------------------------------------------
 
 --- A number from a number or a tensor of one element.
 function Run:number(where, what, value)
@@ -564,30 +607,37 @@ function Run:number(where, what, value)
     if value:numel() == 1 then return value:item() end
     crun.fail(where, ("%s must be one number, got a tensor of %d"):format(what, value:numel()))
   end
-  crun.fail(where, ("%s must be a number or a tensor of one, got %s"):format(what, options.say(value)))
+  crun.fail(where, ("%s must be a number or a tensor of one, got %s"):format(what,
+    options.say(value)))
 end
 
---- The step that is being done, counted over all epochs from 1; after the last step of an epoch, that step.
+--- The step that is being done, counted over all epochs from 1; after the last step of an epoch,
+-- that step.
 function Run:step() return self.place.step + (self.in_step and 1 or 0) end
 
---- Writes numbers (or tensors of one) by name to metrics.jsonl and the event file, at the present step. prefix is put before
--- each name. NaN or Inf in a value whose name has "loss" in it stops the run.
+--- Writes numbers (or tensors of one) by name to metrics.jsonl and the event file, at the present
+-- step. prefix is put before each name. NaN or Inf in a value whose name has "loss" in it stops the
+-- run.
 function Run:log(values, prefix)
   if type(values) ~= "table" or options.kind(values) ~= "table" then
-    crun.fail("run:log", "expected a table like { ['train/loss'] = loss }, got " .. options.say(values))
+    crun.fail("run:log", "expected a table like { ['train/loss'] = loss }, got " ..
+      options.say(values))
   end
   local numbers = {}
   for key, value in pairs(values) do
-    if type(key) ~= "string" then crun.fail("run:log", "names are texts, got " .. options.say(key)) end
+    if type(key) ~= "string" then
+      crun.fail("run:log", "names are texts, got " .. options.say(key))
+    end
     local name = (prefix or "") .. key
     numbers[name] = self:number("run:log", name, value)
     if name:find("loss", 1, true) then self:check_loss(numbers[name], name) end
   end
-  if not self.in_epoch and not self.in_epochs and not self.bar then self.place.step = self.place.step + 1 end
+  if not self.in_epoch and not self.in_epochs and
+      not self.bar then self.place.step = self.place.step + 1 end
 
   local names, step = options.sorted_keys(numbers), self:step()
-  local line = { ('{"step":%d,"epoch":%d,"time":%.3f'):format(step, self.place.epoch + (self.in_epoch and 1 or 0),
-    cio.time()) }
+  local line = { ('{"step":%d,"epoch":%d,"time":%.3f'):format(step,
+    self.place.epoch + (self.in_epoch and 1 or 0), cio.time()) }
   for _, name in ipairs(names) do
     line[#line + 1] = cio.json_encode(name) .. ":" .. cio.json_encode(numbers[name])
     self.values[name] = numbers[name]
@@ -603,9 +653,10 @@ function Run:log(values, prefix)
   return self
 end
 
--- ---- results ----------------------------------------------------------------------------------------------------
+-- ---- results ------------------------------------------------------------------------------------
 
--- What summary.json holds: the last value of all that was logged, the best, and the script's own results, which win.
+-- What summary.json holds: the last value of all that was logged, the best, and the script's own
+-- results, which win.
 function Run:write_summary()
   local all = { epochs = self.place.epoch, steps = self.place.step,
     seconds = math.floor((self.seconds + cio.monotonic() - self.clock) * 1000 + 0.5) / 1000 }
@@ -613,14 +664,20 @@ function Run:write_summary()
   if self.best then all["best/value"], all["best/epoch"] = self.best.value, self.best.epoch end
   for name, value in pairs(self.summary_values) do all[name] = value end
   for name, value in pairs(self.own_values) do all[name] = value end
-  self:writing("summary.json", cio.write_file, self.path .. "/summary.json", cio.json_encode(all) .. "\n")
+  self:writing("summary.json", cio.write_file, self.path .. "/summary.json", cio.json_encode(all) ..
+    "\n")
 end
 
---- Adds results (numbers, tensors of one, texts) by name to summary.json, e.g. { ["test/map@r"] = 0.91 }.
+--- Adds results (numbers, tensors of one, texts) by name to summary.json, e.g. { ["test/map@r"] =
+-- 0.91 }.
 function Run:summary(values)
-  if type(values) ~= "table" then crun.fail("run:summary", "expected a table, got " .. options.say(values)) end
+  if type(values) ~= "table" then
+    crun.fail("run:summary", "expected a table, got " .. options.say(values))
+  end
   for name, value in pairs(values) do
-    if type(name) ~= "string" then crun.fail("run:summary", "names are texts, got " .. options.say(name)) end
+    if type(name) ~= "string" then
+      crun.fail("run:summary", "names are texts, got " .. options.say(name))
+    end
     if type(value) ~= "string" and type(value) ~= "boolean" then
       value = self:number("run:summary", name, value)
     end
@@ -631,8 +688,8 @@ function Run:summary(values)
   return self
 end
 
---- The path pictures/NAME.png in the run folder, to write a picture to. With a second argument the picture is put there: a
--- uint8 tensor, or the path of a PNG to copy; it shows in TensorBoard too.
+--- The path pictures/NAME.png in the run folder, to write a picture to. With a second argument the
+-- picture is put there: a uint8 tensor, or the path of a PNG to copy; it shows in TensorBoard too.
 function Run:picture(name, picture)
   options.check_value("run:picture", "the name", name, "string")
   local path = ("%s/pictures/%s.png"):format(self.path, (name:gsub("%.png$", "")))
@@ -641,7 +698,8 @@ function Run:picture(name, picture)
     if crun.is_tensor(picture) then
       self:writing(path, cio.write_png, path, picture)
     else
-      options.check_value("run:picture", "the picture", picture, { "string", words = "a uint8 tensor or the path of a PNG" })
+      options.check_value("run:picture", "the picture", picture,
+        { "string", words = "a uint8 tensor or the path of a PNG" })
       if picture ~= path then self:writing(path, cio.write_file, path, cio.read_file(picture)) end
       picture = cio.read_image(path)
     end

@@ -1,7 +1,8 @@
 --- runs.lua - run folders as a list: which there are, in which state, and which one a word means
 --
--- runs/NAME-20261123-191500-7f3a/ holds run.json, config.json, metrics.jsonl, summary.json, source/, checkpoints/,
--- pictures/ and event files. The folder is all there is: delete it and the run is gone.
+-- runs/NAME-20261123-191500-7f3a/ holds run.json, config.json, metrics.jsonl, summary.json,
+-- source/, checkpoints/, pictures/ and event files. The folder is all there is: delete it and the
+-- run is gone.
 local crun = require "crun"
 local cio = crun.io
 local provenance = require "crun.provenance"
@@ -16,7 +17,8 @@ local function read_json(path)
   return ok and type(value) == "table" and value or nil
 end
 
---- Of a run that says "running": whether its process is still there. Another machine's process counts as there.
+--- Of a run that says "running": whether its process is still there. Another machine's process
+-- counts as there.
 function M.state(record)
   if record.state ~= "running" then return record.state end
   if record.host == cio.hostname() and not provenance.is_alive(record.pid) then return "lost" end
@@ -30,7 +32,8 @@ function M.open(path)
   return { path = path, id = path:match("([^/]+)/*$"), record = record, state = M.state(record) }
 end
 
-function M.config(run) return read_json(run.path .. "/config.json") or { settings = {}, origin = {} } end
+function M.config(run) return read_json(run.path .. "/config.json") or
+  { settings = {}, origin = {} } end
 function M.summary(run) return read_json(run.path .. "/summary.json") or {} end
 
 --- All runs of a folder, the newest first.
@@ -49,7 +52,8 @@ function M.list(out)
   return list
 end
 
---- The run that a word means: a folder, a name or how it begins, -1 for the newest, -2 for the one before; or nil and why.
+--- The run that a word means: a folder, a name or how it begins, -1 for the newest, -2 for the one
+-- before; or nil and why.
 function M.find(word, out)
   if cio.is_dir(word) and word:find("/", 1, true) or cio.exists(word .. "/run.json") then
     local run = M.open((word:gsub("/+$", "")))
@@ -61,7 +65,8 @@ function M.find(word, out)
   local back = word:match("^%-(%d+)$")
   if back then
     local run = list[tonumber(back)]
-    return run, not run and ("there are %d runs in %s/, so -1 to -%d are known"):format(#list, out or M.out(), #list)
+    return run, not run and ("there are %d runs in %s/, so -1 to -%d are known"):format(#list,
+      out or M.out(), #list)
       or nil
   end
   local fits, ids = {}, {}

@@ -1,7 +1,7 @@
 --- ui.lua - what people see in a terminal: widths, colours, tables, times
 --
--- Colour: `--color always|never`, else only where the stream is a terminal, NO_COLOR is empty and TERM is not
--- dumb. Nothing is said by colour alone: the best value of a table is bold and starred.
+-- Colour: `--color always|never`, else only where the stream is a terminal, NO_COLOR is empty and
+-- TERM is not dumb. Nothing is said by colour alone: the best value of a table is bold and starred.
 -- Width: COLUMNS, else the terminal's own, else 80.
 local crun = require "crun"
 local cio = crun.io
@@ -34,7 +34,8 @@ function M.width(text)
   return n
 end
 
---- The text in at most `width` columns; what does not fit ends in an ellipsis. No escape codes inside, please.
+--- The text in at most `width` columns; what does not fit ends in an ellipsis. No escape codes
+-- inside, please.
 function M.cut(text, width)
   if M.width(text) <= width then return text end
   if width < 1 then return "" end
@@ -95,7 +96,8 @@ local function cell_text(value, digits)
   return tostring(value)
 end
 
--- the row that holds the best value of a column, to the digits shown: two that look equal are both best
+-- the row that holds the best value of a column, to the digits shown: two that look equal are both
+-- best
 local function best_of(rows, k, goal, digits)
   local best
   for _, row in ipairs(rows) do
@@ -107,11 +109,10 @@ local function best_of(rows, k, goal, digits)
   return best and cell_text(best, digits)
 end
 
---- A table as text, numbers right-aligned, the best of a column bold and starred.
--- t.columns  names
--- t.rows     arrays in the order of the columns; floats are shown with t.digits (3) places
--- t.best     { ["map@r"] = "max", eer = "min" }: the columns where one is best
--- t.fd       the stream it is meant for (1). Too wide for it: columns continue in a further block below.
+--- A table as text, numbers right-aligned, the best of a column bold and starred. t.columns names
+-- t.rows arrays in the order of the columns; floats are shown with t.digits (3) places t.best {
+-- ["map@r"] = "max", eer = "min" }: the columns where one is best t.fd the stream it is meant for
+-- (1). Too wide for it: columns continue in a further block below.
 function M.table(t)
   local columns, rows, best = t.columns, t.rows, t.best or {}
   local shown, width, numeric = {}, {}, {}

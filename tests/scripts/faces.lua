@@ -1,4 +1,5 @@
--- Learns to tell a few drawn faces apart: everything of the library that has a state, in one small run.
+-- Learns to tell a few drawn faces apart: everything of the library that has a state, in one small
+-- run.
 local crun = require "crun"
 local nn, optim, sampler, schedule = crun.nn, crun.optim, crun.sampler, crun.schedule
 
@@ -11,10 +12,12 @@ local cfg = crun.config {
 }
 
 local run = crun.start(cfg)
-local images, labels = crun.data.faces { identities = cfg.people, per_identity = cfg.images, size = cfg.size, seed = cfg.seed }
+local images, labels = crun.data.faces { identities = cfg.people, per_identity = cfg.images,
+  size = cfg.size, seed = cfg.seed }
 nn.seed(cfg.seed)
 local net = nn.Sequential {
-  nn.Conv2d(1, 8, 3, { padding = 1 }), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.1),
+  nn.Conv2d(1, 8, 3, { padding = 1 }), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+    nn.Dropout(0.1),
   nn.Flatten(), nn.Linear(8 * (cfg.size // 2) ^ 2 | 0, cfg.emb), nn.Normalize(),
 }
 local criterion = crun.losses.triplet { margin = 0.2 }
@@ -26,7 +29,8 @@ run:checkpoint { net = net, opt = opt, batches = batches }
 for epoch in run:epochs(cfg.epochs) do
   for rows in run:steps(batches) do
     opt.lr = rate(run:step() - 1)
-    local x = crun.data.augment(images, rows, { seed = cfg.seed, epoch = epoch, flip = cfg.augment.flip,
+    local x = crun.data.augment(images, rows,
+      { seed = cfg.seed, epoch = epoch, flip = cfg.augment.flip,
       shift = cfg.augment.shift, rotation = cfg.augment.rotation })
     local loss = criterion(net(x), labels:index_select(rows, 1))
     run:check_loss(loss)

@@ -1,13 +1,15 @@
---- Runs crun as a user would: crun with arguments in a folder of its own; what it printed and how it ended come back.
+--- Runs crun as a user would: crun with arguments in a folder of its own; what it printed and how
+-- it ended come back.
 local crun = require "crun"
 
-local M = { program = crun.io.realpath "/proc/self/exe", root = crun.io.cwd(), scripts = crun.io.cwd() .. "/tests/scripts" }
+local M = { program = crun.io.realpath "/proc/self/exe", root = crun.io.cwd(),
+  scripts = crun.io.cwd() .. "/tests/scripts" }
 
 local function quoted(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
 M.quoted = quoted
 
---- run({ "script.lua", "lr=1" }, { folder =, env = "NO_COLOR=1", input = text, before = "ulimit ...;" })
--- -> { code =, out =, err =, all = }
+--- run({ "script.lua", "lr=1" }, { folder =, env = "NO_COLOR=1", input = text, before = "ulimit
+-- ...;" }) -> { code =, out =, err =, all = }
 function M.run(words, opts)
   opts = opts or {}
   local at = crun.io.tmpdir()
@@ -15,7 +17,8 @@ function M.run(words, opts)
   local line = { ("cd %s && %s"):format(quoted(opts.folder or M.root), opts.before or ""),
     "env -u COLUMNS " .. (opts.env or ""), quoted(M.program) }
   for i, word in ipairs(words) do line[3 + i] = quoted(word) end
-  local _, how, code = os.execute(("%s >%s/out 2>%s/err <%s"):format(table.concat(line, " "), at, at,
+  local _, how, code = os.execute(("%s >%s/out 2>%s/err <%s"):format(table.concat(line, " "), at,
+    at,
     opts.input and at .. "/in" or "/dev/null"))
   local result = { code = how == "signal" and 128 + code or code,
     out = crun.io.read_file(at .. "/out"), err = crun.io.read_file(at .. "/err") }

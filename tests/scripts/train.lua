@@ -7,9 +7,11 @@ local cfg = crun.config {
   batch  = { 8, min = 1 },
   lr     = 0.05,
   seed   = 1,
-  source = { "sampler", choices = { "sampler", "through", "loop", "count" }, help = "what run:steps is given" },
+  source = { "sampler", choices = { "sampler", "through", "loop", "count" },
+    help = "what run:steps is given" },
   signal_at = 0, signal = "INT", twice = false,
-  nan_at = 0, error_at = 0, full_at = 0, full_after = 1, coroutine = false, kill_at = 0, weight_nan_at = 0,
+  nan_at = 0, error_at = 0, full_at = 0, full_after = 1, coroutine = false, kill_at = 0,
+    weight_nan_at = 0,
   loops = 1, break_after = 0, finish = true,
 }
 
@@ -23,8 +25,10 @@ local w = (crun.randn(crun.rng(cfg.seed, "w"), D, 1) * 0.1):requires_grad_(true)
 local speed = crun.zeros(D, 1)
 local batches = sampler.shuffled { n = N, batch = cfg.batch, seed = cfg.seed }
 
-local objects = { w = w, speed = speed, scale = { state = function() return { best = math.huge, steps = { 1, 2.0, "x" } } end,
-  load = function(_, s) assert(s.best == math.huge and s.steps[3] == "x" and math.type(s.steps[2]) == "float") end } }
+local objects = { w = w, speed = speed,
+  scale = { state = function() return { best = math.huge, steps = { 1, 2.0, "x" } } end,
+  load = function(_, s) assert(s.best == math.huge and s.steps[3] == "x" and
+    math.type(s.steps[2]) == "float") end } }
 if cfg.source == "through" then objects.batches = batches end
 run:checkpoint(objects)
 
@@ -45,7 +49,8 @@ end
 
 local function step(rows)
   local at = run:step()
-  if cfg.source == "count" then rows = crun.randperm(crun.rng(cfg.seed, "rows", at), N):narrow(1, 1, cfg.batch) end
+  if cfg.source == "count" then rows = crun.randperm(crun.rng(cfg.seed, "rows", at), N):narrow(1, 1,
+      cfg.batch) end
   local noise = crun.randn(crun.rng(cfg.seed, "noise", at), cfg.batch, D) * 0.1
   if at == cfg.error_at and not run.resumed then error("a mistake of the script") end
   local out = (x:index_select(rows, 1) + noise):matmul(w)
