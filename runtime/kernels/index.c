@@ -32,8 +32,8 @@ void cr_index_rows(int64_t rows, size_t bytes, void *dst, size_t dst_step, const
 
 /* axes */
 
-/* The same copy in fewer axes: neighbours without a table are one axis, and those at the end are a run of `run` elements
- * that stay together. The last axis left has a table (or there is none). */
+/* The same copy in fewer axes: neighbours that both stay or both repeat are one axis, and those at the end that stay are a
+ * run of `run` elements. The last axis left repeats or has a table (or there is none left). */
 typedef struct axes_job {
   int n;
   cr_axis axis[CR_INDEX_MAX_AXES];
@@ -49,11 +49,15 @@ typedef struct axes_job {
   int64_t chunks;                       /* a run is summed in this many pieces of RUN */
 } axes_job;
 
+static bool is_kept(const cr_axis *axis) { return !axis->from && axis->n_in == axis->n_out; }
+static bool is_repeated(const cr_axis *axis) { return !axis->from && axis->n_in != axis->n_out; }
+
 static axes_job merge(int n, const cr_axis *axis) {
   axes_job job = { .run = 1 };
-  while (n > 0 && !axis[n-1].from) job.run *= axis[--n].n_in;
+  while (n > 0 && is_kept(&axis[n-1])) job.run *= axis[--n].n_in;
   for (int d = 0; d < n; d++) {
-    if (!axis[d].from && job.n > 0 && !job.axis[job.n-1].from) {
+    const cr_axis *last = job.n > 0 ? &job.axis[job.n-1] : NULL;
+    if (last && ((is_kept(last) && is_kept(&axis[d])) || (is_repeated(last) && is_repeated(&axis[d])))) {
       job.axis[job.n-1].n_in *= axis[d].n_in;
       job.axis[job.n-1].n_out *= axis[d].n_out;
     } else {
@@ -63,7 +67,9 @@ static axes_job merge(int n, const cr_axis *axis) {
   return job;
 }
 
-static int64_t from(const cr_axis *axis, int64_t i) { return axis->from ? axis->from[i] : i; }
+static int64_t from(const cr_axis *axis, int64_t i) {
+  return axis->from ? axis->from[i] : is_repeated(axis) ? 0 : i;
+}
 
 static void fill_elements(const axes_job *job, unsigned char *out, int64_t n) {
   for (int64_t i = 0; i < n; i++) memcpy(out + (size_t)i * job->element, job->fill, job->element);
@@ -75,7 +81,7 @@ static void fill_elements(const axes_job *job, unsigned char *out, int64_t n) {
     const type *x = (const type *)(const void *)job->x + base;                  \
     type *o = (type *)(void *)out;                                              \
     for (int64_t i = i0; i < i1; i++)                                           \
-      o[i - i0] = table[i] < 0 ? *(const type *)(const void *)job->fill : x[table[i]]; \
+      o[i - i0] = !table ? *x : table[i] < 0 ? *(const type *)(const void *)job->fill : x[table[i]]; \
   } while (0)
 
 /* Places i0 .. i1-1 of the last axis; base is the offset in x that the other axes lead to. */
@@ -84,8 +90,9 @@ static void copy_line(const axes_job *job, int64_t base, int64_t i0, int64_t i1,
   size_t bytes = (size_t)job->run * job->element;
   if (job->run > 1) {
     for (int64_t i = i0; i < i1; i++, out += bytes) {
-      if (table[i] < 0) fill_elements(job, out, job->run);
-      else memcpy(out, job->x + (size_t)(base + table[i] * job->run) * job->element, bytes);
+      int64_t place = table ? table[i] : 0;
+      if (place < 0) fill_elements(job, out, job->run);
+      else memcpy(out, job->x + (size_t)(base + place * job->run) * job->element, bytes);
     }
   } else if (job->element == 8) {
     COPY_LINE(word8);
@@ -149,6 +156,12 @@ static void invert(const cr_axis *axis, int64_t *start, int64_t *item) {
   start[0] = 0;
 }
 
+/* The places of axis d, which has no table, that go to place j: itself, or all of them. */
+static int64_t first_of(const axes_job *job, int d, int64_t j) { return is_repeated(&job->axis[d]) ? 0 : j; }
+static int64_t end_of(const axes_job *job, int d, int64_t j) {
+  return is_repeated(&job->axis[d]) ? job->axis[d].n_out : j + 1;
+}
+
 /* Adds to sum[0 .. width-1] every run of g that place j[] of the axes d .. n-1 receives. */
 static void sum_runs(const axes_job *job, int d, const int64_t *j, const real *g, int64_t width, double *sum) {
   if (d == job->n) {
@@ -156,7 +169,8 @@ static void sum_runs(const axes_job *job, int d, const int64_t *j, const real *g
     return;
   }
   if (!job->start[d]) {
-    sum_runs(job, d + 1, j, g + j[d] * job->step[d], width, sum);
+    for (int64_t i = first_of(job, d, j[d]); i < end_of(job, d, j[d]); i++)
+      sum_runs(job, d + 1, j, g + i * job->step[d], width, sum);
     return;
   }
   for (int64_t at = job->start[d][j[d]]; at < job->start[d][j[d]+1]; at++)
@@ -167,7 +181,8 @@ static void sum_runs(const axes_job *job, int d, const int64_t *j, const real *g
 static void sum_line(const axes_job *job, int d, const int64_t *j, const real *g, double *sum) {
   if (d < job->n - 1) {
     if (!job->start[d]) {
-      sum_line(job, d + 1, j, g + j[d] * job->step[d], sum);
+      for (int64_t i = first_of(job, d, j[d]); i < end_of(job, d, j[d]); i++)
+        sum_line(job, d + 1, j, g + i * job->step[d], sum);
       return;
     }
     for (int64_t at = job->start[d][j[d]]; at < job->start[d][j[d]+1]; at++)
@@ -176,8 +191,9 @@ static void sum_line(const axes_job *job, int d, const int64_t *j, const real *g
   }
   const cr_axis *last = &job->axis[d];
   for (int64_t i = 0; i < last->n_out; i++, g += job->run) {
-    if (last->from[i] < 0) continue;
-    double *to = sum + last->from[i] * job->run;
+    int64_t place = last->from ? last->from[i] : 0;
+    if (place < 0) continue;
+    double *to = sum + place * job->run;
     for (int64_t k = 0; k < job->run; k++) to[k] += (double)g[k];
   }
 }

@@ -23,7 +23,8 @@ enum { CR_INDEX_MAX_AXES = 8 };
 
 typedef struct cr_axis {
   int64_t n_in, n_out;
-  const int64_t *from;        /* n_out numbers in 0 .. n_in-1, or -1 for the fill; NULL: from[i] = i, n_in == n_out */
+  const int64_t *from;        /* n_out numbers in 0 .. n_in-1, or -1 for the fill; NULL: from[i] = i where
+                                 n_in == n_out, and 0 where n_in is 1 */
 } cr_axis;
 
 /* out (contiguous, n_out by axis) from x (contiguous, n_in by axis); `element` is 1, 4 or 8 bytes. Where a table says -1

@@ -17,25 +17,13 @@ static const cr_option options[] = {
   { 0 }
 };
 
-/* The copy that expand stands for. */
-static int64_t source(const void *context, int d, int64_t i, int64_t n_in) {
-  (void)context, (void)d;
-  return n_in == 1 ? 0 : i;
-}
-
-/* The shape of x with ones in front, as long as the result. */
-static const int64_t *padded(const cr_tensor *x, int ndim, int64_t shape[CR_MAX_DIMS]) {
-  for (int d = 0; d < ndim; d++) shape[d] = d < ndim - x->ndim ? 1 : x->shape[d - ndim + x->ndim];
-  return shape;
-}
-
 static bool view(cr_call *c, cr_error *err) {
   cr_tensor *out = c->out[0];
   const cr_list *list = &c->list[SHAPE];
   cr_tensor was = *out;
   char from[CR_SHAPE_TEXT], to[CR_SHAPE_TEXT];
   bool fits = list->n >= was.ndim;
-  int64_t numel, ones[CR_MAX_DIMS];
+  int64_t numel;
   for (int d = 0; fits && d < list->n; d++) {
     int old = d - list->n + was.ndim;
     int64_t size = list->at[d], was_size = old < 0 ? 1 : was.shape[old];
@@ -50,15 +38,18 @@ static bool view(cr_call *c, cr_error *err) {
   out->ndim = list->n;
   if (!cr_shape_numel(out->ndim, out->shape, &numel))
     return cr_fail(err, CR_ESHAPE, "shape %s has too many elements", cr_shape_text(list->n, list->at, to));
-  c->backward_scratch_bytes = cr_index_rule_bytes(out->ndim, padded(&was, out->ndim, ones), out->shape, true);
   return true;
 }
 
+/* The copy that expand stands for, run backwards. */
 static void backward(cr_call *c) {
-  const cr_tensor *g = c->gout[0];
-  int64_t ones[CR_MAX_DIMS];
-  cr_index_rule_sum(g->ndim, padded(c->gin[0], g->ndim, ones), g->shape, source, NULL, c->scratch, cr_reals(g),
-                    cr_reals(c->gin[0]));
+  const cr_tensor *g = c->gout[0], *gx = c->gin[0];
+  cr_axis axis[CR_MAX_DIMS];
+  for (int d = 0; d < g->ndim; d++) {
+    int old = d - g->ndim + gx->ndim;
+    axis[d] = (cr_axis){ old < 0 ? 1 : gx->shape[old], g->shape[d], NULL };
+  }
+  cr_index_axes_sum(g->ndim, axis, cr_reals(g), NULL, cr_reals(gx));
 }
 
 const cr_op cr_op_expand = {

@@ -1,6 +1,6 @@
 /* interpolate.c - images in another size
  *
- *   x [B C H W]  ->  [B C h w]              x:interpolate(h, w)   x:interpolate{ scale = 2, mode = "nearest" }
+ *   x [B C H W]  ->  [B C h w]              x:interpolate({ h, w })   x:interpolate{ scale = 2, mode = "nearest" }
  *
  *   nearest     source place floor(i H / h)
  *   bilinear    source place (i + 0.5) H / h - 0.5, not below 0; with align_corners i (H - 1) / (h - 1); the two rows and
