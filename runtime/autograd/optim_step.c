@@ -15,8 +15,10 @@ bool cr_step_check(const cr_call *c, int same, cr_error *err) {
   for (int i = 1; i < same; i++) {
     const cr_tensor *t = c->in[i];
     if (t == NULL || cr_tensor_same_shape(t, param)) continue;
-    return cr_fail(err, CR_ESHAPE, "%s must have the shape %s of param, got %s", c->op->inputs[i].name,
-                   cr_shape_text(param->ndim, param->shape, want), cr_shape_text(t->ndim, t->shape, got));
+    return cr_fail(err, CR_ESHAPE, "%s must have the shape %s of param, got %s",
+                   c->op->inputs[i].name,
+                   cr_shape_text(param->ndim, param->shape, want),
+                       cr_shape_text(t->ndim, t->shape, got));
   }
   return true;
 }

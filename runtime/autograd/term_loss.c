@@ -29,7 +29,8 @@ typedef struct job {
 
 static void forward_block(void *context, int64_t block, int worker) {
   job *t = context;
-  int64_t begin = block * t->per_block, end = begin + t->per_block < t->n ? begin + t->per_block : t->n;
+  int64_t begin = block * t->per_block,
+      end = begin + t->per_block < t->n ? begin + t->per_block : t->n;
   real *out = cr_reals(t->c->out[0]);
   real *const none[MOST_INPUTS] = { 0 };
   double sum = 0;
@@ -70,7 +71,8 @@ void cr_terms_forward(cr_call *c, double divisor, cr_term_fn fn) {
 static void backward_block(void *context, int64_t block, int worker) {
   job *t = context;
   const cr_call *c = t->c;
-  int64_t begin = block * t->per_block, end = begin + t->per_block < t->n ? begin + t->per_block : t->n;
+  int64_t begin = block * t->per_block,
+      end = begin + t->per_block < t->n ? begin + t->per_block : t->n;
   const real *gout = cr_reals(c->gout[0]);
   real *slope[MOST_INPUTS] = { 0 };
   (void)worker;

@@ -6,7 +6,8 @@
 
 typedef struct rates { real b1, c1, b2, c2, decay, shrink, rate, root, eps; } rates;
 
-CR_VECTOR static void plain(int64_t n, rates r, real *restrict w, const real *restrict g, real *restrict m,
+CR_VECTOR static void plain(int64_t n, rates r, real *restrict w, const real *restrict g,
+                            real *restrict m,
                             real *restrict v) {
   for (int64_t i = 0; i < n; i++) {
     real d = g[i] + r.decay * w[i];
@@ -16,7 +17,8 @@ CR_VECTOR static void plain(int64_t n, rates r, real *restrict w, const real *re
   }
 }
 
-CR_VECTOR static void largest(int64_t n, rates r, real *restrict w, const real *restrict g, real *restrict m,
+CR_VECTOR static void largest(int64_t n, rates r, real *restrict w, const real *restrict g,
+                              real *restrict m,
                               real *restrict v, real *restrict most) {
   for (int64_t i = 0; i < n; i++) {
     real d = g[i] + r.decay * w[i];
@@ -27,7 +29,8 @@ CR_VECTOR static void largest(int64_t n, rates r, real *restrict w, const real *
   }
 }
 
-void cr_kernel_adam(const cr_adam *a, int64_t n, real *w, const real *g, real *m, real *v, real *most) {
+void cr_kernel_adam(const cr_adam *a, int64_t n, real *w, const real *g, real *m, real *v,
+                    real *most) {
   double t = (double)a->step;
   rates r = { .b1 = (real)a->beta1, .c1 = (real)(1 - a->beta1), .b2 = (real)a->beta2,
               .c2 = (real)(1 - a->beta2), .decay = (real)a->decay, .shrink = (real)a->shrink,

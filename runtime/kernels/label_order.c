@@ -1,10 +1,12 @@
-/* label_order.c - see label_order.h; a merge sort from the bottom up, so that equal labels keep their order */
+/* label_order.c - see label_order.h; a merge sort from the bottom up, so that equal labels keep
+ * their order */
 #include "kernels/label_order.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-static void merge(const int64_t *label, const int64_t *from, int64_t low, int64_t middle, int64_t high, int64_t *to) {
+static void merge(const int64_t *label, const int64_t *from, int64_t low, int64_t middle,
+                  int64_t high, int64_t *to) {
   int64_t a = low, b = middle;
   for (int64_t k = low; k < high; k++) {
     bool first = b >= high || (a < middle && label[from[a]] <= label[from[b]]);
@@ -28,7 +30,8 @@ void cr_label_order(int64_t n, const int64_t *label, int64_t *order, int64_t *sc
 }
 
 /* The first place whose label is not below `wanted` (or, past, not at or below it). */
-static int64_t bound(int64_t n, const int64_t *label, const int64_t *order, int64_t wanted, bool past) {
+static int64_t bound(int64_t n, const int64_t *label, const int64_t *order, int64_t wanted,
+                     bool past) {
   int64_t low = 0, high = n;
   while (low < high) {
     int64_t middle = low + (high - low) / 2, at = label[order[middle]];
@@ -38,7 +41,8 @@ static int64_t bound(int64_t n, const int64_t *label, const int64_t *order, int6
   return low;
 }
 
-void cr_label_slice(int64_t n, const int64_t *label, const int64_t *order, int64_t wanted, int64_t *begin, int64_t *end) {
+void cr_label_slice(int64_t n, const int64_t *label, const int64_t *order, int64_t wanted,
+                    int64_t *begin, int64_t *end) {
   *begin = bound(n, label, order, wanted, false);
   *end = bound(n, label, order, wanted, true);
 }

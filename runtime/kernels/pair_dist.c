@@ -1,7 +1,8 @@
 /* pair_dist.c - see pair_dist.h
  *
- * With c_ij the coefficient of a pair, a Euclidean loss has the gradient sum_j c_ij (x_i - y_j) for x_i and minus that for
- * y_j: (sum_j c_ij) x_i - (C Y)_i. The sums are gathered in sx, sy and the products in gx, gy, tile by tile. */
+ * With c_ij the coefficient of a pair, a Euclidean loss has the gradient sum_j c_ij (x_i - y_j) for
+ * x_i and minus that for y_j: (sum_j c_ij) x_i - (C Y)_i. The sums are gathered in sx, sy and the
+ * products in gx, gy, tile by tile. */
 #include "kernels/pair_dist.h"
 
 #include <string.h>
@@ -40,7 +41,7 @@ CR_VECTOR real cr_pairs_centre(int64_t width, const real *row, const real *mean,
   return (real)sum;
 }
 
-/* ---- distances ---------------------------------------------------------------------------------------- */
+/* ---- distances ------------------------------------------------------------------------------- */
 
 static bool from_products(const cr_pairs *p) {
   return p->metric == CR_EUCLIDEAN || p->metric == CR_COSINE || p->metric == CR_DOT;
@@ -48,7 +49,8 @@ static bool from_products(const cr_pairs *p) {
 
 void cr_pairs_products(const cr_pairs *p, int64_t first, int64_t count, real *d) {
   if (from_products(p))
-    cr_gemm(false, true, count, p->columns, p->width, p->x + first * p->width, p->width, p->y, p->width,
+    cr_gemm(false, true, count, p->columns, p->width, p->x + first * p->width, p->width, p->y,
+            p->width,
             false, d, p->columns);
 }
 
@@ -62,7 +64,8 @@ CR_VECTOR static real difference2(int64_t width, const real *restrict a, const r
   return sum;
 }
 
-/* d = |x|^2 + |y|^2 - 2 <x, y>, not below 0 (and still nan where it is); returns how many are close */
+/* d = |x|^2 + |y|^2 - 2 <x, y>, not below 0 (and still nan where it is); returns how many are
+ * close */
 CR_VECTOR static int squares(int64_t n, real xx, const real *restrict yy, real *restrict d) {
   int close = 0;
   for (int64_t j = 0; j < n; j++) {
@@ -90,7 +93,8 @@ CR_VECTOR static real manhattan(int64_t width, const real *restrict a, const rea
 static real minkowski(int64_t width, double p, const real *a, const real *b) {
   double sum = 0, most = 0;
   for (int64_t k = 0; k < width; k++) most = fmax(most, fabs((double)a[k] - (double)b[k]));
-  if (isinf(p) || !(most > 0)) return (real)(most > 0 ? most : manhattan(width, a, b));   /* nan stays nan */
+  /* nan stays nan */
+  if (isinf(p) || !(most > 0)) return (real)(most > 0 ? most : manhattan(width, a, b));
   for (int64_t k = 0; k < width; k++) sum += pow(fabs((double)a[k] - (double)b[k]) / most, p);
   return (real)(most * pow(sum, 1 / p));
 }
@@ -106,7 +110,8 @@ static bool euclidean_row(const cr_pairs *p, int64_t i, real *d) {
   if (p->same) d[i] = 0 * p->xx[i];
   if (close > 0)
     for (int64_t j = 0; j < p->columns; j++)
-      if (d[j] < CR_PAIRS_CLOSE * (p->xx[i] + p->yy[j])) d[j] = difference2(p->width, x, p->y + j * p->width);
+      if (d[j] < CR_PAIRS_CLOSE * (p->xx[i] + p->yy[j]))
+        d[j] = difference2(p->width, x, p->y + j * p->width);
   if (!p->squared) roots(p->columns, d);
   return close > (p->same ? 1 : 0);
 }
@@ -127,13 +132,14 @@ bool cr_pairs_row(const cr_pairs *p, int64_t i, real *d) {
       }
       break;
     case CR_MINKOWSKI:
-      for (int64_t j = 0; j < p->columns; j++) d[j] = minkowski(p->width, p->p, x, p->y + j * p->width);
+      for (int64_t j = 0; j < p->columns; j++)
+        d[j] = minkowski(p->width, p->p, x, p->y + j * p->width);
       break;
   }
   return false;
 }
 
-/* ---- gradient ----------------------------------------------------------------------------------------- */
+/* ---- gradient -------------------------------------------------------------------------------- */
 
 CR_VECTOR static void divide(int64_t n, const real *restrict d, real *restrict w) {
   for (int64_t j = 0; j < n; j++) w[j] = d[j] > 0 ? w[j] / d[j] : 0;
@@ -144,12 +150,14 @@ CR_VECTOR static void multiply(int64_t n, real by, real *w) {
 }
 
 /* out -= c (x - y) */
-CR_VECTOR static void push(int64_t width, real c, const real *restrict x, const real *restrict y, real *restrict out) {
+CR_VECTOR static void push(int64_t width, real c, const real *restrict x, const real *restrict y,
+                           real *restrict out) {
   for (int64_t k = 0; k < width; k++) out[k] -= c * (x[k] - y[k]);
 }
 
 /* g += c times the derivative of the distance by x; the same for y with both exchanged */
-static void step_coordinates(const cr_pairs *p, real c, real d, const real *x, const real *y, real *g) {
+static void step_coordinates(const cr_pairs *p, real c, real d, const real *x, const real *y,
+                             real *g) {
   if (p->metric == CR_MANHATTAN) {
     for (int64_t k = 0; k < p->width; k++) g[k] += c * (real)((x[k] > y[k]) - (x[k] < y[k]));
     return;
@@ -163,7 +171,8 @@ static void step_coordinates(const cr_pairs *p, real c, real d, const real *x, c
 }
 
 /* Row i: w becomes coefficients; what needs no matrix product is added to the row's own sums. */
-void cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int64_t i, const real *d, real *w, bool close) {
+void cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int64_t i, const real *d,
+                        real *w, bool close) {
   int64_t n = p->columns, width = p->width;
   const real *x = p->x + i * width;
   real *g = s->gx != NULL ? s->gx + i * width : NULL;
@@ -231,7 +240,8 @@ void cr_pairs_collect(const cr_pairs *p, const cr_pairs_sums *s, int64_t first, 
   int64_t n = p->columns, width = p->width;
   const real *x = p->x + first * width;
   bool products = from_products(p), columns = !s->symmetric && (p->same || s->gy != NULL);
-  collect_job job = { p, s, first, count, d, w, close, p->same ? s->gx : s->gy, p->same ? s->sx : s->sy };
+  collect_job job = { p, s, first, count, d, w, close, p->same ? s->gx : s->gy,
+                      p->same ? s->sx : s->sy };
   if (!columns) job.g = NULL;
   bool any = false;
   for (int64_t r = 0; r < count; r++) any |= close[r];
@@ -247,9 +257,11 @@ CR_VECTOR static void finish(int64_t width, real sum, const real *restrict x, re
   for (int64_t k = 0; k < width; k++) g[k] = sum * x[k] - g[k];
 }
 
-static void finish_side(const cr_pairs *p, int64_t rows, const real *x, const double *sum, real *g) {
+static void finish_side(const cr_pairs *p, int64_t rows, const real *x, const double *sum,
+                        real *g) {
   for (int64_t i = 0; g != NULL && i < rows; i++)
-    finish(p->width, p->metric == CR_EUCLIDEAN ? (real)sum[i] : 0, x + i * p->width, g + i * p->width);
+    finish(p->width, p->metric == CR_EUCLIDEAN ? (real)sum[i] : 0, x + i * p->width,
+           g + i * p->width);
 }
 
 void cr_pairs_gradient(const cr_pairs *p, const cr_pairs_sums *s) {

@@ -6,12 +6,14 @@
  *   cosine      1 - <x, y>                     of rows the caller has normalised
  *   dot         -<x, y>                        so that smaller is always nearer
  *
- * Euclidean distances come from one matrix product, |x|^2 + |y|^2 - 2 <x, y>, which loses digits where that difference is
- * small against its terms. Three things keep them: the rows are centred first (an offset all rows share costs nothing
- * then), pairs with |x - y|^2 < CR_PAIRS_CLOSE (|x|^2 + |y|^2) are computed again from their differences, and so is their
- * part of the gradient. The distance of a row to itself is exactly 0. The gradient of a distance at 0 is taken as 0.
+ * Euclidean distances come from one matrix product, |x|^2 + |y|^2 - 2 <x, y>, which loses digits
+ * where that difference is small against its terms. Three things keep them: the rows are centred
+ * first (an offset all rows share costs nothing then), pairs with |x - y|^2 < CR_PAIRS_CLOSE (|x|^2
+ * + |y|^2) are computed again from their differences, and so is their part of the gradient. The
+ * distance of a row to itself is exactly 0. The gradient of a distance at 0 is taken as 0.
  *
- * The order of work for a tile of `count` rows from row `first` on, with d and w of [count, columns]:
+ * The order of work for a tile of `count` rows from row `first` on, with d and w of [count,
+ * columns]:
  *
  *   cr_pairs_products    d = inner products, one matrix product over all threads
  *   cr_pairs_row         for each row: d becomes distances
@@ -20,7 +22,8 @@
  *   cr_pairs_collect     the columns' share and two matrix products add the tile to the sums below
  *   cr_pairs_gradient    once, after the last tile: the sums become the gradient
  *
- * The two row functions may run in parallel over rows; everything gives the same bits for any number of threads. */
+ * The two row functions may run in parallel over rows; everything gives the same bits for any
+ * number of threads. */
 #ifndef CR_KERNELS_PAIR_DIST_H
 #define CR_KERNELS_PAIR_DIST_H
 
@@ -40,15 +43,18 @@ typedef struct cr_pairs {
   bool same;                  /* y is x, and column i of row i is the row itself */
   double p;                   /* minkowski */
   int64_t rows, columns, width;
-  const real *x, *y;          /* [rows, width], [columns, width]; euclidean: centred by cr_pairs_centre */
+  /* [rows, width], [columns, width]; euclidean: centred by cr_pairs_centre */
+  const real *x, *y;
   const real *xx, *yy;        /* euclidean: squared norms of the rows */
 } cr_pairs;
 
-/* Where a gradient gathers. With pairs->same the y side is the x side. NULL sides are not computed. */
+/* Where a gradient gathers. With pairs->same the y side is the x side. NULL sides are not
+ * computed. */
 typedef struct cr_pairs_sums {
   real *gx, *gy;              /* [rows, width], [columns, width] */
   double *sx, *sy;            /* [rows], [columns]: sums of coefficients */
-  bool symmetric;             /* same, and w is symmetric: what a row gets as a column equals what it gets as a row, and is
+  bool symmetric;             /* same, and w is symmetric: what a row gets as a column equals what
+                                 it gets as a row, and is
                                  left out (the loss counts each unordered pair once) */
 } cr_pairs_sums;
 
@@ -61,7 +67,8 @@ void cr_pairs_products(const cr_pairs *p, int64_t first, int64_t count, real *d)
 /* Row i of the distances, from its inner products. True when a pair of it is close. */
 bool cr_pairs_row(const cr_pairs *p, int64_t i, real *d);
 
-void cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int64_t i, const real *d, real *w, bool close);
+void cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int64_t i, const real *d,
+                        real *w, bool close);
 void cr_pairs_collect(const cr_pairs *p, const cr_pairs_sums *s, int64_t first, int64_t count,
                       const real *d, real *w, const bool *close);
 void cr_pairs_gradient(const cr_pairs *p, const cr_pairs_sums *s);

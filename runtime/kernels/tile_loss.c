@@ -8,12 +8,15 @@
 #include "base/pool.h"
 #include "kernels/label_order.h"
 
-/* A tile of d and one of w stay in the second-level cache as long as rows are short enough for 32 of them. */
+/* A tile of d and one of w stay in the second-level cache as long as rows are short enough for 32
+ * of them. */
 enum { TILE_NUMBERS = 1 << 17, LEAST_ROWS = 32, SMALL = 20000 };
 
 double cr_ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
-static int64_t columns_of(const cr_tile_shape *s) { return s->references > 0 ? s->references : s->rows; }
+static int64_t columns_of(const cr_tile_shape *s) {
+  return s->references > 0 ? s->references : s->rows;
+}
 
 static int64_t tile_rows_of(const cr_tile_shape *s) {
   int64_t n = columns_of(s), rows = n > 0 ? TILE_NUMBERS / n : 0;
@@ -23,7 +26,7 @@ static int64_t tile_rows_of(const cr_tile_shape *s) {
   return rows < s->rows ? rows : s->rows;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* One walk lays the scratch out twice: to measure it (base NULL) and to hand it out. */
 typedef struct layout {
@@ -67,19 +70,22 @@ static void lay_out(cr_tile *t, layout *l) {
   t->sums.sy = R > 0 && s->reference_gradient ? take(l, R, sizeof(double)) : NULL;
 }
 
-bool cr_tile_sizes(const cr_tile_shape *shape, size_t *saved_bytes, size_t *scratch_bytes, cr_error *err) {
+bool cr_tile_sizes(const cr_tile_shape *shape, size_t *saved_bytes, size_t *scratch_bytes,
+                   cr_error *err) {
   cr_tile t = { .shape = *shape };
   layout l = { .fits = true };
   size_t numbers = 0;
   lay_out(&t, &l);
-  l.fits &= cr_size_mul((size_t)(shape->rows + shape->references), (size_t)shape->width * sizeof(real), &numbers);
-  if (!l.fits) return cr_fail(err, CR_EMEMORY, "a batch of %lld rows is too large", (long long)shape->rows);
+  l.fits &= cr_size_mul((size_t)(shape->rows + shape->references),
+                        (size_t)shape->width * sizeof(real), &numbers);
+  if (!l.fits)
+    return cr_fail(err, CR_EMEMORY, "a batch of %lld rows is too large", (long long)shape->rows);
   *scratch_bytes = l.used;
   *saved_bytes = shape->gradient ? numbers : 0;
   return true;
 }
 
-/* ---- start -------------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 CR_VECTOR static double norm(int64_t width, const real *x) {
   double sum = 0;
@@ -88,7 +94,8 @@ CR_VECTOR static double norm(int64_t width, const real *x) {
 }
 
 /* out[r] = given[order[r]], normalised if wished */
-static void pack(const cr_tile_shape *s, int64_t rows, const real *given, const int64_t *order, real *inverse,
+static void pack(const cr_tile_shape *s, int64_t rows, const real *given, const int64_t *order,
+                 real *inverse,
                  real *out) {
   for (int64_t r = 0; r < rows; r++) {
     const real *from = given + order[r] * s->width;
@@ -102,7 +109,10 @@ static void pack(const cr_tile_shape *s, int64_t rows, const real *given, const 
 }
 
 static void centre(const cr_tile_shape *s, int64_t rows, const real *mean, real *x, real *xx) {
-  for (int64_t r = 0; r < rows; r++) xx[r] = cr_pairs_centre(s->width, x + r * s->width, mean, x + r * s->width);
+  for (int64_t r = 0; r < rows; r++) {
+    real *row = x + r * s->width;
+    xx[r] = cr_pairs_centre(s->width, row, mean, row);
+  }
 }
 
 static void find_slices(cr_tile *t) {
@@ -112,7 +122,8 @@ static void find_slices(cr_tile *t) {
     int64_t wanted = t->label[t->order[r]];
     bool again = r > 0 && t->label[t->order[r - 1]] == wanted;
     if (again) t->begin[r] = t->begin[r - 1], t->end[r] = t->end[r - 1];
-    else cr_label_slice(n, t->reference_label, t->reference_order, wanted, &t->begin[r], &t->end[r]);
+    else cr_label_slice(n, t->reference_label, t->reference_order, wanted, &t->begin[r],
+                        &t->end[r]);
     int64_t same = t->end[r] - t->begin[r], positives = same - (t->pairs.same ? 1 : 0);
     t->positive_pairs += positives;
     t->negative_pairs += n - same;
@@ -134,7 +145,8 @@ void cr_tile_start(cr_tile *t, const cr_tile_shape *shape, const real *x, const 
   t->given_references = references;
   t->label = label;
   t->reference_label = R > 0 ? reference_label : label;
-  t->pairs = (cr_pairs){ .metric = s->metric, .squared = s->squared, .same = R == 0, .rows = B, .columns = n,
+  t->pairs = (cr_pairs){ .metric = s->metric, .squared = s->squared, .same = R == 0, .rows = B,
+                         .columns = n,
                          .width = s->width, .x = t->x, .y = t->y, .xx = t->xx, .yy = t->yy };
   t->sums.symmetric = s->symmetric;
 
@@ -155,7 +167,7 @@ void cr_tile_start(cr_tile *t, const cr_tile_shape *shape, const real *x, const 
   if (t->sums.sy != NULL) memset(t->sums.sy, 0, (size_t)R * sizeof(double));
 }
 
-/* ---- passes ------------------------------------------------------------------------------------------- */
+/* ---- passes ---------------------------------------------------------------------------------- */
 
 typedef struct pass {
   cr_tile *t;
@@ -182,13 +194,15 @@ static void do_row(const pass *p, int64_t r, int worker) {
     t->close[r] = false;
     return;
   }
-  cr_row row = { .tile = t, .i = i, .columns = n, .begin = begin, .end = end, .self = t->pairs.same ? i : -1,
+  cr_row row = { .tile = t, .i = i, .columns = n, .begin = begin, .end = end,
+                 .self = t->pairs.same ? i : -1,
                  .positives = end - begin - (t->pairs.same ? 1 : 0), .negatives = n - (end - begin),
                  .d = d, .w = w, .sum = sum, .scratch = t->row_scratch + (size_t)worker * scratch };
   p->fn(&row, p->context);
 }
 
-/* whole_classes: all distances of the tile must be there before the first row function reads those of another row */
+/* whole_classes: all distances of the tile must be there before the first row function reads those
+ * of another row */
 static void distances_block(void *context, int64_t block, int worker) {
   const pass *p = context;
   cr_tile *t = p->t;
@@ -205,7 +219,8 @@ static void rows_block(void *context, int64_t block, int worker) {
   for (int64_t r = begin; r < end && r < t->count; r++) {
     do_row(p, r, worker);
     if (p->weights)
-      cr_pairs_slope_row(&t->pairs, &t->sums, t->first + r, t->d + r * n, t->w + r * n, t->close[r]);
+      cr_pairs_slope_row(&t->pairs, &t->sums, t->first + r, t->d + r * n, t->w + r * n,
+                         t->close[r]);
   }
 }
 
@@ -220,7 +235,8 @@ static void run(pass *p, cr_block_fn fn) {
 static int64_t tile_count(const cr_tile *t, int64_t first) {
   int64_t left = t->shape.rows - first, count = left < t->tile_rows ? left : t->tile_rows;
   if (t->shape.whole_classes == 0) return count;
-  while (first + count < t->shape.rows && t->begin[first + count] == t->begin[first + count - 1]) count--;
+  while (first + count < t->shape.rows && t->begin[first + count] == t->begin[first + count - 1])
+    count--;
   return count;
 }
 
@@ -251,12 +267,15 @@ void cr_tile_pass(cr_tile *t, cr_row_fn fn, void *context, bool weights, double 
   t->healthy = isfinite(t->positive_distance + t->negative_distance);
 }
 
-const real *cr_tile_row(const cr_tile *t, int64_t i) { return t->d + (i - t->first) * t->pairs.columns; }
+const real *cr_tile_row(const cr_tile *t, int64_t i) {
+  return t->d + (i - t->first) * t->pairs.columns;
+}
 
-/* ---- gradient ----------------------------------------------------------------------------------------- */
+/* ---- gradient -------------------------------------------------------------------------------- */
 
 /* out = by * (g, or its part that turns x when x was normalised) */
-CR_VECTOR static void undo_row(int64_t width, bool normalize, double by, double inverse, const real *x, const real *g,
+CR_VECTOR static void undo_row(int64_t width, bool normalize, double by, double inverse,
+                               const real *x, const real *g,
                                real *out) {
   double along = 0;
   if (normalize && inverse < 0.99e12)   /* below that norm the divisor is a constant */
@@ -266,11 +285,13 @@ CR_VECTOR static void undo_row(int64_t width, bool normalize, double by, double 
   for (int64_t k = 0; k < width; k++) out[k] = (real)(by * ((double)g[k] - along * (double)x[k]));
 }
 
-static void undo(const cr_tile_shape *s, int64_t rows, double by, const int64_t *order, const real *inverse,
+static void undo(const cr_tile_shape *s, int64_t rows, double by, const int64_t *order,
+                 const real *inverse,
                  const real *given, const real *g, real *out) {
   for (int64_t r = 0; r < rows; r++) {
     int64_t to = order[r] * s->width;
-    undo_row(s->width, s->normalize, by, s->normalize ? (double)inverse[r] : 1, given + to, g + r * s->width, out + to);
+    undo_row(s->width, s->normalize, by, s->normalize ? (double)inverse[r] : 1, given + to,
+             g + r * s->width, out + to);
   }
 }
 
@@ -281,7 +302,8 @@ void cr_tile_gradient(cr_tile *t, double scale, real *saved) {
   cr_pairs_gradient(&t->pairs, &t->sums);
   undo(s, s->rows, scale, t->order, t->inverse, t->given, t->sums.gx, saved);
   if (t->sums.gy != NULL)
-    undo(s, s->references, scale, t->reference_order, t->reference_inverse, t->given_references, t->sums.gy,
+    undo(s, s->references, scale, t->reference_order, t->reference_inverse, t->given_references,
+         t->sums.gy,
          saved + s->rows * s->width);
 }
 
@@ -289,10 +311,12 @@ CR_VECTOR static void scaled(int64_t n, real by, const real *restrict from, real
   for (int64_t k = 0; k < n; k++) to[k] = by * from[k];
 }
 
-void cr_tile_backward(const cr_tile_shape *shape, const real *saved, double gout, real *gx, real *greferences) {
+void cr_tile_backward(const cr_tile_shape *shape, const real *saved, double gout, real *gx,
+                      real *greferences) {
   int64_t own = shape->rows * shape->width;
   if (gx != NULL) scaled(own, (real)gout, saved, gx);
-  if (greferences != NULL) scaled(shape->references * shape->width, (real)gout, saved + own, greferences);
+  if (greferences != NULL)
+    scaled(shape->references * shape->width, (real)gout, saved + own, greferences);
 }
 
 double cr_tile_result(const cr_tile *t, double loss) { return t->healthy ? loss : NAN; }

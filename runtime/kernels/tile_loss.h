@@ -1,11 +1,13 @@
 /* tile_loss.h - the engine of every loss over the pairs of a labelled batch
  *
- * A loss over pairs or triplets is, row by row: read the distances of one row to all others, add up its terms, write the
- * derivative of the loss by each distance. The engine does the rest and never holds more than a tile of T rows by n columns:
+ * A loss over pairs or triplets is, row by row: read the distances of one row to all others, add up
+ * its terms, write the derivative of the loss by each distance. The engine does the rest and never
+ * holds more than a tile of T rows by n columns:
  *
  *   sort by label       the positives of a row become one slice of columns, the negatives the rest
  *   normalise, centre   into a packed copy
- *   for each tile       distances (pair_dist.h), the loss's row function, coefficients, matrix products
+ *   for each tile       distances (pair_dist.h), the loss's row function, coefficients, matrix
+ *                       products
  *   gradient            undo centring, normalising and sorting
  *
  *     cr_tile_shape shape = { .rows = B, .width = D, .metric = ..., .gradient = c->wants_grad };
@@ -15,11 +17,13 @@
  *                cr_tile_gradient(&tile, scale, c->saved);
  *     backward:  cr_tile_backward(&shape, c->saved, gout, gx, NULL);
  *
- * The loss is a leaf of the graph: its gradient, [rows, width], is worked out in the forward call, where the distances are, and
- * backward only scales it. A loss that needs something of the whole batch before it can weigh pairs makes two passes, the first
- * without weights. With references each row is held against those instead of the other rows of the batch.
+ * The loss is a leaf of the graph: its gradient, [rows, width], is worked out in the forward call,
+ * where the distances are, and backward only scales it. A loss that needs something of the whole
+ * batch before it can weigh pairs makes two passes, the first without weights. With references each
+ * row is held against those instead of the other rows of the batch.
  *
- * Where a row's distances are not all finite its function is not called, and cr_tile_result is nan. */
+ * Where a row's distances are not all finite its function is not called, and cr_tile_result is
+ * nan. */
 #ifndef CR_KERNELS_TILE_LOSS_H
 #define CR_KERNELS_TILE_LOSS_H
 
@@ -38,19 +42,22 @@ typedef struct cr_tile_shape {
   bool squared, normalize;    /* cosine normalises in any case */
   bool symmetric;             /* d_ij and d_ji get one weight: see pair_dist.h */
   bool gradient, reference_gradient;
-  int64_t whole_classes;      /* 0, or the size of the largest class: no class is cut by the border of a tile */
+  /* 0, or the size of the largest class: no class is cut by the border of a tile */
+  int64_t whole_classes;
   size_t row_scratch_bytes;   /* for the row function, a block for each worker */
 } cr_tile_shape;
 
 typedef struct cr_tile cr_tile;
 
-/* Row i of the sorted batch. Columns begin .. end-1 carry its label, `self` (or -1) is the row itself and counts nowhere. */
+/* Row i of the sorted batch. Columns begin .. end-1 carry its label, `self` (or -1) is the row
+ * itself and counts nowhere. */
 typedef struct cr_row {
   const cr_tile *tile;
   int64_t i, columns, begin, end, self;
   int64_t positives, negatives;
   const real *d;              /* [columns] */
-  real *w;                    /* [columns]: the row function writes every element but self. NULL: not wanted */
+  /* [columns]: the row function writes every element but self. NULL: not wanted */
+  real *w;
   double *sum;                /* [CR_ROW_SUMS], 0 at first; added up over rows, in order */
   void *scratch;
 } cr_row;
@@ -62,7 +69,8 @@ struct cr_tile {
   cr_pairs pairs;
   cr_pairs_sums sums;
   int64_t tile_rows, first, count;            /* the tile at work */
-  int64_t *order, *reference_order;           /* sorted place -> row as given; reference_order is order without references */
+  /* sorted place -> row as given; reference_order is order without references */
+  int64_t *order, *reference_order;
   const int64_t *label, *reference_label;
   int64_t *begin, *end, *spare;               /* by row */
   real *x, *y, *xx, *yy, *mean;               /* the packed rows and references behind `pairs` */
@@ -82,16 +90,20 @@ struct cr_tile {
 };
 
 /* Bytes for the gradient and for everything else; fails when they overflow. */
-bool cr_tile_sizes(const cr_tile_shape *shape, size_t *saved_bytes, size_t *scratch_bytes, cr_error *err);
+bool cr_tile_sizes(const cr_tile_shape *shape, size_t *saved_bytes, size_t *scratch_bytes,
+                   cr_error *err);
 
 void cr_tile_start(cr_tile *t, const cr_tile_shape *shape, const real *x, const int64_t *label,
                    const real *references, const int64_t *reference_label, void *scratch);
 void cr_tile_pass(cr_tile *t, cr_row_fn fn, void *context, bool weights, double sum[CR_ROW_SUMS]);
-/* The distances of row i, which must lie in the tile at work (whole_classes: the rows of one's own class do). */
+/* The distances of row i, which must lie in the tile at work (whole_classes: the rows of one's own
+ * class do). */
 const real *cr_tile_row(const cr_tile *t, int64_t i);
-/* scale times the gradient of everything weighed so far, into saved: [rows, width], then [references, width]. */
+/* scale times the gradient of everything weighed so far, into saved: [rows, width], then
+ * [references, width]. */
 void cr_tile_gradient(cr_tile *t, double scale, real *saved);
-void cr_tile_backward(const cr_tile_shape *shape, const real *saved, double gout, real *gx, real *greferences);
+void cr_tile_backward(const cr_tile_shape *shape, const real *saved, double gout, real *gx,
+                      real *greferences);
 
 /* `loss`, or nan where distances were not finite */
 double cr_tile_result(const cr_tile *t, double loss);

@@ -7,7 +7,8 @@
 #include "kernels/vmath.h"
 
 #ifdef CR_DOUBLE
-typedef int64_t lane_count;      /* as wide as a real, so that a comparison counts without a conversion */
+/* as wide as a real, so that a comparison counts without a conversion */
+typedef int64_t lane_count;
 #else
 typedef int32_t lane_count;
 #endif
@@ -16,7 +17,7 @@ enum { LANES = 16, FACTORS = 64 };
 
 static size_t padded(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
-/* ---- places ------------------------------------------------------------------------------------------- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static int64_t cells_for(int64_t k) {
   int64_t cells = 16;
@@ -27,7 +28,8 @@ static int64_t cells_for(int64_t k) {
 size_t cr_rank_bytes(int64_t k) {
   size_t K = (size_t)k;
   return padded((K + 1) * sizeof(real)) + 2 * padded(K * sizeof(int32_t)) +
-         padded(((size_t)cells_for(k) + 2) * sizeof(int32_t)) + padded(4 * (K + 1) * sizeof(int32_t));
+         padded(((size_t)cells_for(k) + 2) * sizeof(int32_t))
+             + padded(4 * (K + 1) * sizeof(int32_t));
 }
 
 static void *take(unsigned char **at, size_t bytes) {
@@ -36,15 +38,16 @@ static void *take(unsigned char **at, size_t bytes) {
   return p;
 }
 
-/* Monotone in v: a difference and a product by a positive number round monotonically. So a smaller cell is a smaller number,
- * and numbers of one cell are told apart by comparing them. */
+/* Monotone in v: a difference and a product by a positive number round monotonically. So a smaller
+ * cell is a smaller number, and numbers of one cell are told apart by comparing them. */
 static inline real cell_of(real v, real low, real scale, real cells) {
   real c = (v - low) * scale;
   c = c > 0 ? c : 0;
   return c < cells ? c : cells;
 }
 
-/* A counting sort by cell; its prefix sums are the table. Then one insertion pass inside the cells. */
+/* A counting sort by cell; its prefix sums are the table. Then one insertion pass inside the
+ * cells. */
 void cr_rank_start(cr_rank *r, int64_t k, const real *u, void *scratch) {
   unsigned char *at = scratch;
   size_t K = (size_t)k;
@@ -104,10 +107,12 @@ void cr_rank_places(const cr_rank *r, int64_t n, const real *v, int32_t *place) 
   }
 }
 
-/* ---- hinge -------------------------------------------------------------------------------------------- */
+/* ---- hinge ----------------------------------------------------------------------------------- */
 
-/* r[j] += the number of four thresholds above v[j]; count[i] += the number of v below threshold i */
-CR_VECTOR static void compare_four(int64_t n, const real *restrict v, const real *u, lane_count *restrict r,
+/* r[j] += the number of four thresholds above v[j]; count[i] += the number of v below threshold
+ * i */
+CR_VECTOR static void compare_four(int64_t n, const real *restrict v, const real *u,
+                                   lane_count *restrict r,
                                    lane_count *count) {
   real u0 = u[0], u1 = u[1], u2 = u[2], u3 = u[3];
   lane_count c0 = 0, c1 = 0, c2 = 0, c3 = 0;
@@ -126,7 +131,8 @@ CR_VECTOR static void compare_four(int64_t n, const real *restrict v, const real
 }
 
 /* Sets w to minus the counts, where it is wanted; returns sum_j r_j v_j. */
-CR_VECTOR static double settle(int64_t n, const lane_count *restrict r, const real *restrict v, real *restrict w) {
+CR_VECTOR static double settle(int64_t n, const lane_count *restrict r, const real *restrict v,
+                               real *restrict w) {
   double lane[LANES] = { 0 }, sum = 0;
   int64_t j = 0;
   for (; j + LANES <= n; j += LANES)
@@ -138,7 +144,8 @@ CR_VECTOR static double settle(int64_t n, const lane_count *restrict r, const re
   return sum;
 }
 
-static double hinge_few(int64_t k, const real *u, const real *v, int64_t n, real *w, double *count) {
+static double hinge_few(int64_t k, const real *u, const real *v, int64_t n, real *w,
+                        double *count) {
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += CR_RANK_CHUNK) {
     int64_t some = n - begin < CR_RANK_CHUNK ? n - begin : CR_RANK_CHUNK;
@@ -164,7 +171,8 @@ static double hinge_many(cr_rank *rank, const real *v, int64_t n, real *w) {
     lane_count r[CR_RANK_CHUNK];
     cr_rank_places(rank, some, v + begin, place);
     for (int64_t j = 0; j < some; j++) {
-      rank->histogram[(j & 3) * bins + place[j]]++;      /* four, so that equal places do not wait for each other */
+      /* four, so that equal places do not wait for each other */
+      rank->histogram[(j & 3) * bins + place[j]]++;
       r[j] = (lane_count)(rank->k - place[j]);
     }
     sum += settle(some, r, v + begin, w != NULL ? w + begin : NULL);
@@ -177,7 +185,8 @@ size_t cr_triplet_bytes(int64_t k) {
   return soft > rank ? soft : rank;
 }
 
-void cr_triplet_hinge(int64_t k, const real *u, const real *v, int64_t n0, int64_t gap, int64_t n1, real *w,
+void cr_triplet_hinge(int64_t k, const real *u, const real *v, int64_t n0, int64_t gap, int64_t n1,
+                      real *w,
                       double *count, double *sum, void *scratch) {
   const real *v1 = v + n0 + gap;
   real *w1 = w != NULL ? w + n0 + gap : NULL;
@@ -200,7 +209,7 @@ void cr_triplet_hinge(int64_t k, const real *u, const real *v, int64_t n0, int64
   *sum -= pulled;
 }
 
-/* ---- soft --------------------------------------------------------------------------------------------- */
+/* ---- soft ------------------------------------------------------------------------------------ */
 
 double cr_triplet_softplus(double x, double *slope) {
   double e = exp(-fabs(x));
@@ -208,9 +217,12 @@ double cr_triplet_softplus(double x, double *slope) {
   return (x > 0 ? x : 0) + log1p(e);
 }
 
-/* LANES negatives against k <= FACTORS positives: product *= 1 + e^-|x|, hinge += max(x, 0), slopes to both sides */
-CR_VECTOR static void soft_lanes(int64_t k, const real *u, const real *restrict v, real *restrict product,
-                                 real *restrict hinge, real *restrict slope, real *restrict by_positive) {
+/* LANES negatives against k <= FACTORS positives: product *= 1 + e^-|x|, hinge += max(x, 0), slopes
+ * to both sides */
+CR_VECTOR static void soft_lanes(int64_t k, const real *u, const real *restrict v,
+                                 real *restrict product,
+                                 real *restrict hinge, real *restrict slope,
+                                     real *restrict by_positive) {
   real p[LANES], h[LANES], s[LANES], x[LANES];
   for (int l = 0; l < LANES; l++) p[l] = 1, h[l] = 0, s[l] = 0, x[l] = v[l];
   for (int64_t i = 0; i < k; i++) {
@@ -226,7 +238,8 @@ CR_VECTOR static void soft_lanes(int64_t k, const real *u, const real *restrict 
   for (int l = 0; l < LANES; l++) product[l] = p[l], hinge[l] = h[l], slope[l] = s[l];
 }
 
-static double soft_piece(int64_t k, const real *u, const real *v, int64_t n, real *w, real *by_positive) {
+static double soft_piece(int64_t k, const real *u, const real *v, int64_t n, real *w,
+                         real *by_positive) {
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += LANES) {
     int64_t some = n - begin < LANES ? n - begin : LANES;
@@ -247,7 +260,8 @@ static double soft_piece(int64_t k, const real *u, const real *v, int64_t n, rea
   return sum;
 }
 
-void cr_triplet_soft(int64_t k, const real *u, const real *v, int64_t n0, int64_t gap, int64_t n1, real *w,
+void cr_triplet_soft(int64_t k, const real *u, const real *v, int64_t n0, int64_t gap, int64_t n1,
+                     real *w,
                      double *count, double *sum, void *scratch) {
   real *by_positive = scratch;
   memset(by_positive, 0, (size_t)(k * LANES) * sizeof *by_positive);

@@ -1,14 +1,17 @@
 /* binary_cross_entropy.c - logistic loss of predictions against targets in 0 .. 1
  *
- *   l = w [ -v t log p - (1 - t) log(1 - p) ]          w: weights, v: pos_weight, both 1 when not given
+ *   l = w [ -v t log p - (1 - t) log(1 - p) ]          w: weights, v: pos_weight, both 1 when not
+ *                                                      given
  *
- * from = "logits"          p = 1 / (1 + e^-u); worked out as (1 - t) u + (1 + (v - 1) t) log(1 + e^-u), with no overflow
- *                          for any u
- *        "probabilities"   p given; logarithms are taken as no less than -100, and the slope (p - t) / (p (1 - p)) divides by
- *                          no less than 1e-12, so that p = 0 and p = 1 are finite
+ * from = "logits"          p = 1 / (1 + e^-u); worked out as (1 - t) u + (1 + (v - 1) t) log(1 +
+ *                          e^-u), with no overflow for any u
+ *        "probabilities"   p given; logarithms are taken as no less than -100, and the slope (p -
+ *                          t) / (p (1 - p)) divides by no less than 1e-12, so that p = 0 and p = 1
+ *                          are finite
  *
- * Shapes: predictions and targets alike, any. weights and pos_weight have that shape, or that of its last dimension, or one
- * element. mean divides by the number of predictions. Targets and weights take no gradient. */
+ * Shapes: predictions and targets alike, any. weights and pos_weight have that shape, or that of
+ * its last dimension, or one element. mean divides by the number of predictions. Targets and
+ * weights take no gradient. */
 #include <math.h>
 #include <tgmath.h>
 
@@ -30,7 +33,8 @@ static const cr_output outputs[] = { { "loss", NULL, CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
   [REDUCTION] = CR_REDUCTION_OPTION,
-  [FROM] = { "from", LOGITS, 0, 0, "what the predictions are", CR_CHOICE, "logits probabilities", false },
+  [FROM] = { "from", LOGITS, 0, 0, "what the predictions are", CR_CHOICE, "logits probabilities",
+             false },
   { 0 }
 };
 
@@ -40,7 +44,8 @@ static bool check(cr_call *c, cr_error *err) {
   for (int i = WEIGHTS; i <= POS_WEIGHT; i++) {
     int64_t n = c->in[i] != NULL ? cr_tensor_numel(c->in[i]) : 1;
     if (n != 1 && n != last && n != numel)
-      return cr_fail(err, CR_ESHAPE, "%s must have 1, %lld or %lld elements, got %lld", inputs[i].name, (long long)last,
+      return cr_fail(err, CR_ESHAPE, "%s must have 1, %lld or %lld elements, got %lld",
+                     inputs[i].name, (long long)last,
                      (long long)numel, (long long)n);
   }
   return cr_terms_check(c, 2, err);
@@ -80,7 +85,8 @@ static void forward(cr_call *c) { cr_terms_forward(c, (double)cr_tensor_numel(c-
 static void backward(cr_call *c) { cr_terms_backward(c, (double)cr_tensor_numel(c->in[0]), terms); }
 
 const cr_op cr_loss_binary_cross_entropy = {
-  .name = "binary_cross_entropy", .help = "logistic loss of logits or probabilities against targets in 0 .. 1",
+  .name = "binary_cross_entropy",
+      .help = "logistic loss of logits or probabilities against targets in 0 .. 1",
   .formula = "mean -t log p - (1 - t) log(1 - p)",
   .inputs = inputs, .outputs = outputs, .options = options,
   .check = check, .forward = forward, .backward = backward,

@@ -1,10 +1,11 @@
-/* cosine_embedding.c - cosine of two rows, 1 for pairs that belong together, below a margin for others
+/* cosine_embedding.c - cosine of two rows, 1 for pairs that belong together, below a margin for
+ * others
  *
  *   l_i = 1 - s_i                    where target_i = 1          s = <x, y> / (|x| |y|)
  *         max(0, s_i - margin)       where target_i = -1
  *
- * Norms are taken as no less than 1e-8. Shapes: x and y [B D], target [B]; the result is a scalar, or [B] with
- * reduction = "none". */
+ * Norms are taken as no less than 1e-8. Shapes: x and y [B D], target [B]; the result is a scalar,
+ * or [B] with reduction = "none". */
 #include <math.h>
 #include <tgmath.h>
 
@@ -24,7 +25,8 @@ static const cr_output outputs[] = { { "loss", NULL, CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
   [REDUCTION] = CR_REDUCTION_OPTION,
-  [MARGIN] = { "margin", 0, -1, 1, "cosine below which a pair of target -1 is free", CR_NUMBER, NULL, false },
+  [MARGIN] = { "margin", 0, -1, 1, "cosine below which a pair of target -1 is free", CR_NUMBER,
+               NULL, false },
   { 0 }
 };
 
@@ -34,7 +36,10 @@ static bool check(cr_call *c, cr_error *err) {
   return true;
 }
 
-typedef struct row { double cosine, inverse_x, inverse_y, loss, slope; bool bounded_x, bounded_y; } row;
+typedef struct row {
+  double cosine, inverse_x, inverse_y, loss, slope;
+  bool bounded_x, bounded_y;
+} row;
 
 static row row_of(const cr_call *c, int64_t i) {
   int64_t D = c->dim['D'];
@@ -70,10 +75,12 @@ static void forward(cr_call *c) {
 }
 
 /* ds/dx = (y / |y| - s x / |x|) / |x| */
-static void push(int64_t D, double by, double s, const real *x, double inverse_x, bool bounded, const real *y,
+static void push(int64_t D, double by, double s, const real *x, double inverse_x, bool bounded,
+                 const real *y,
                  double inverse_y, real *g) {
   for (int64_t k = 0; k < D; k++)
-    g[k] = (real)(by * inverse_x * ((double)y[k] * inverse_y - (bounded ? 0 : s * (double)x[k] * inverse_x)));
+    g[k] = (real)(by * inverse_x * ((double)y[k] * inverse_y
+                                    - (bounded ? 0 : s * (double)x[k] * inverse_x)));
 }
 
 static void backward(cr_call *c) {
@@ -83,14 +90,17 @@ static void backward(cr_call *c) {
     row r = row_of(c, i);
     double by = r.slope * (double)gout[c->option[REDUCTION] == CR_NONE ? i : 0] / divisor(c);
     if (c->gin[X] != NULL)
-      push(D, by, r.cosine, x + i * D, r.inverse_x, r.bounded_x, y + i * D, r.inverse_y, cr_reals(c->gin[X]) + i * D);
+      push(D, by, r.cosine, x + i * D, r.inverse_x, r.bounded_x, y + i * D, r.inverse_y,
+           cr_reals(c->gin[X]) + i * D);
     if (c->gin[Y] != NULL)
-      push(D, by, r.cosine, y + i * D, r.inverse_y, r.bounded_y, x + i * D, r.inverse_x, cr_reals(c->gin[Y]) + i * D);
+      push(D, by, r.cosine, y + i * D, r.inverse_y, r.bounded_y, x + i * D, r.inverse_x,
+           cr_reals(c->gin[Y]) + i * D);
   }
 }
 
 const cr_op cr_loss_cosine_embedding = {
-  .name = "cosine_embedding", .help = "cosine 1 for pairs of target 1, below a margin for those of target -1",
+  .name = "cosine_embedding",
+      .help = "cosine 1 for pairs of target 1, below a margin for those of target -1",
   .formula = "1 - cos where target is 1, max(0, cos - margin) where it is -1",
   .inputs = inputs, .outputs = outputs, .options = options,
   .check = check, .forward = forward, .backward = backward,

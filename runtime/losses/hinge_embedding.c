@@ -3,7 +3,8 @@
  *   l = d                       where target = 1
  *       max(0, margin - d)      where target = -1
  *
- * Shapes: distances and target alike, any; the result is a scalar, or has that shape with reduction = "none". */
+ * Shapes: distances and target alike, any; the result is a scalar, or has that shape with reduction
+ * = "none". */
 #include <math.h>
 
 #include "autograd/term_loss.h"
@@ -21,7 +22,8 @@ static const cr_output outputs[] = { { "loss", NULL, CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
   [REDUCTION] = CR_REDUCTION_OPTION,
-  [MARGIN] = { "margin", 1, -1e30, 1e30, "distance past which a pair of target -1 is free", CR_NUMBER, NULL, false },
+  [MARGIN] = { "margin", 1, -1e30, 1e30, "distance past which a pair of target -1 is free",
+               CR_NUMBER, NULL, false },
   { 0 }
 };
 

@@ -3,7 +3,8 @@
  *   l = (x - y)^2 / 2                     where |x - y| <= delta
  *       delta (|x - y| - delta / 2)       beyond
  *
- * Shapes: input and target alike, any; the result is a scalar, or has that shape with reduction = "none". */
+ * Shapes: input and target alike, any; the result is a scalar, or has that shape with reduction =
+ * "none". */
 #include <math.h>
 #include <tgmath.h>
 
@@ -47,7 +48,8 @@ static void backward(cr_call *c) { cr_terms_backward(c, (double)cr_tensor_numel(
 const cr_op cr_loss_huber = {
   .name = "huber", .help = "squared near 0, linear beyond delta",
   .formula = "mean (x - y)^2 / 2, or delta (|x - y| - delta / 2) beyond delta",
-  .paper = "Huber, \"Robust estimation of a location parameter\", Annals of Mathematical Statistics, 1964",
+  .paper = "Huber, \"Robust estimation of a location parameter\", "
+           "Annals of Mathematical Statistics, 1964",
   .inputs = inputs, .outputs = outputs, .options = options,
   .check = check, .forward = forward, .backward = backward,
 };

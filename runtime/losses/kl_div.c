@@ -3,8 +3,9 @@
  *   l = t (log t - x)             x: log-probabilities; a target of 0 adds nothing
  *       e^t (t - x)               log_target: t holds logarithms too
  *
- * reduction = "batchmean" divides the sum by the size of the first dimension, which is the divergence as it is defined; "mean"
- * divides by the number of elements. Shapes: input and target alike, any. The target takes no gradient. */
+ * reduction = "batchmean" divides the sum by the size of the first dimension, which is the
+ * divergence as it is defined; "mean" divides by the number of elements. Shapes: input and target
+ * alike, any. The target takes no gradient. */
 #include <math.h>
 #include <tgmath.h>
 
@@ -23,8 +24,10 @@ static const cr_input inputs[] = {
 static const cr_output outputs[] = { { "loss", NULL, CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
-  [REDUCTION]  = { "reduction", BATCH_MEAN, 0, 0, "what becomes of the terms", CR_CHOICE, "mean sum none batchmean", false },
-  [LOG_TARGET] = { "log_target", 0, 0, 1, "the target holds log-probabilities", CR_FLAG, NULL, false },
+  [REDUCTION]  = { "reduction", BATCH_MEAN, 0, 0, "what becomes of the terms", CR_CHOICE,
+                   "mean sum none batchmean", false },
+  [LOG_TARGET] = { "log_target", 0, 0, 1, "the target holds log-probabilities", CR_FLAG, NULL,
+                   false },
   { 0 }
 };
 
@@ -52,7 +55,8 @@ static void backward(cr_call *c) { cr_terms_backward(c, divisor(c), terms); }
 const cr_op cr_loss_kl_div = {
   .name = "kl_div", .help = "divergence of log-probabilities from a target distribution",
   .formula = "sum t (log t - x) / rows",
-  .paper = "Kullback, Leibler, \"On information and sufficiency\", Annals of Mathematical Statistics, 1951",
+  .paper = "Kullback, Leibler, \"On information and sufficiency\", "
+           "Annals of Mathematical Statistics, 1951",
   .inputs = inputs, .outputs = outputs, .options = options,
   .check = check, .forward = forward, .backward = backward,
 };

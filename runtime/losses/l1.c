@@ -2,7 +2,8 @@
  *
  *   l = |x - y|
  *
- * Shapes: input and target alike, any; the result is a scalar, or has that shape with reduction = "none". The slope at x = y is 0. */
+ * Shapes: input and target alike, any; the result is a scalar, or has that shape with reduction =
+ * "none". The slope at x = y is 0. */
 #include <math.h>
 #include <tgmath.h>
 

@@ -2,7 +2,8 @@
  *
  *   l = max(0, -target (x - y) + margin)          target = 1: x shall be larger; -1: y shall be
  *
- * Shapes: x, y and target alike, any; the result is a scalar, or has that shape with reduction = "none". */
+ * Shapes: x, y and target alike, any; the result is a scalar, or has that shape with reduction =
+ * "none". */
 #include "autograd/term_loss.h"
 
 enum { X, Y, TARGET };

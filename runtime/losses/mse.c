@@ -2,7 +2,8 @@
  *
  *   l = (x - y)^2
  *
- * Shapes: input and target alike, any; the result is a scalar, or has that shape with reduction = "none". */
+ * Shapes: input and target alike, any; the result is a scalar, or has that shape with reduction =
+ * "none". */
 #include "autograd/term_loss.h"
 
 enum { X, Y };

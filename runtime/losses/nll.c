@@ -2,8 +2,8 @@
  *
  *   l_i = -w_y x_iy,   y = label_i in 1 .. C          w: class weights, 1 when not given
  *
- * mean divides by the sum of the labels' weights; rows whose label is ignore_index count nowhere, and with no row left the loss
- * is 0. cross_entropy is this after a log-softmax, in one pass. */
+ * mean divides by the sum of the labels' weights; rows whose label is ignore_index count nowhere,
+ * and with no row left the loss is 0. cross_entropy is this after a log-softmax, in one pass. */
 #include <math.h>
 
 #include "autograd/term_loss.h"
@@ -22,7 +22,8 @@ static const cr_output outputs[] = { { "loss", NULL, CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
   [REDUCTION] = CR_REDUCTION_OPTION,
-  [IGNORE_INDEX] = { "ignore_index", NAN, -1e15, 1e15, "a label that counts nowhere; default none", CR_COUNT,
+  [IGNORE_INDEX] = { "ignore_index", NAN, -1e15, 1e15, "a label that counts nowhere; default none",
+                     CR_COUNT,
                      NULL, false },
   { 0 }
 };
@@ -39,7 +40,8 @@ static bool check(cr_call *c, cr_error *err) {
   for (int64_t i = 0; i < B; i++) {
     int64_t label = cr_ints(c->in[LABELS])[i];
     if ((label < 1 || label > C) && (double)label != c->option[IGNORE_INDEX])
-      return cr_fail(err, CR_EVALUE, "labels are class numbers from 1 to %lld, got %lld in row %lld", (long long)C,
+      return cr_fail(err, CR_EVALUE,
+                     "labels are class numbers from 1 to %lld, got %lld in row %lld", (long long)C,
                      (long long)label, (long long)i + 1);
   }
   cr_out_shape(c, 0, c->option[REDUCTION] == CR_NONE ? 1 : 0, &B);
@@ -57,7 +59,8 @@ static void forward(cr_call *c) {
   const real *x = cr_reals(c->in[INPUT]);
   double sum = 0;
   for (int64_t i = 0; i < c->dim['B']; i++) {
-    double w = weight(c, i), loss = w == 0 ? 0 : -w * (double)x[i * C + cr_ints(c->in[LABELS])[i] - 1];
+    double w = weight(c, i),
+        loss = w == 0 ? 0 : -w * (double)x[i * C + cr_ints(c->in[LABELS])[i] - 1];
     sum += loss;
     if (c->option[REDUCTION] == CR_NONE) cr_reals(c->out[0])[i] = (real)loss;
   }

@@ -5,7 +5,8 @@
  *
  * beta = 0 is the absolute error. This is huber with delta = beta, divided by beta.
  *
- * Shapes: input and target alike, any; the result is a scalar, or has that shape with reduction = "none". */
+ * Shapes: input and target alike, any; the result is a scalar, or has that shape with reduction =
+ * "none". */
 #include <math.h>
 #include <tgmath.h>
 

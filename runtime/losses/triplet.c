@@ -2,26 +2,32 @@
  *
  *   l_apn = max(0, d_ap - d_an + margin)          soft: log(1 + exp(d_ap - d_an + margin))
  *
- * The margin is 0.2 when not given, and 0 with soft = true. Anchor a and positive p carry one label, negative n another. Which triplets are considered:
+ * The margin is 0.2 when not given, and 0 with soft = true. Anchor a and positive p carry one
+ * label, negative n another. Which triplets are considered:
  *
  *   mine = "all"        every one
- *          "hard"       for each anchor its farthest positive and its nearest negative (batch hard, Hermans 2017)
- *          "semihard"   for each pair (a, p) the nearest negative that is farther than p, or, when no negative is, the
- *                       farthest one (FaceNet; a triplet of this kind has 0 < L < margin)
- *   reduction = "nonzero"   the sum by the number of triplets with a loss above 0 (soft: of all of them)
+ *          "hard"       for each anchor its farthest positive and its nearest negative (batch hard,
+ *                       Hermans 2017)
+ *          "semihard"   for each pair (a, p) the nearest negative that is farther than p, or, when
+ *                       no negative is, the farthest one (FaceNet; a triplet of this kind has 0 < L
+ *                       < margin)
+ *   reduction = "nonzero"   the sum by the number of triplets with a loss above 0 (soft: of all of
+ *                           them)
  *               "mean"      by the number of all that were considered
  *               "sum"
  *   squared = true      d^2 in place of d, as in FaceNet; not for cosine and dot
- *   swap = true         d_an becomes min(d_an, d_pn), anchor swap (Balntas 2016); only with mine = "all", without references.
- *                       Takes time B^2 K in place of B^2, and the distances of a whole class in memory
+ *   swap = true         d_an becomes min(d_an, d_pn), anchor swap (Balntas 2016); only with mine =
+ *                       "all", without references. Takes time B^2 K in place of B^2, and the
+ *                       distances of a whole class in memory
  *
- * distance = "cosine" is 1 - cos (a margin on similarities is the same margin here), "dot" is minus the inner product.
- * normalize divides rows by max(|x|, 1e-12) first. With references [R D] and their labels, positives and negatives come from
- * those: an anchor's own row is not left out.
+ * distance = "cosine" is 1 - cos (a margin on similarities is the same margin here), "dot" is minus
+ * the inner product. normalize divides rows by max(|x|, 1e-12) first. With references [R D] and
+ * their labels, positives and negatives come from those: an anchor's own row is not left out.
  *
- * Cost: B^2 D for distances and gradient; all triplets are counted, not listed (kernels/triplet_rows.h). Memory: a tile of rows
- * by B, and a few times B D; never B^2. An empty set of triplets gives 0 with zero gradient. The gradient of a
- * Euclidean distance at 0 is 0. An embedding that is not finite gives nan. */
+ * Cost: B^2 D for distances and gradient; all triplets are counted, not listed
+ * (kernels/triplet_rows.h). Memory: a tile of rows by B, and a few times B D; never B^2. An empty
+ * set of triplets gives 0 with zero gradient. The gradient of a Euclidean distance at 0 is 0. An
+ * embedding that is not finite gives nan. */
 #include <math.h>
 #include <string.h>
 
@@ -45,19 +51,25 @@ static const cr_input inputs[] = {
 };
 
 static const cr_option options[] = {
-  [MARGIN]    = { "margin", NAN, -1e30, 1e30, "how much farther a negative shall be; default 0.2, soft 0", CR_NUMBER, NULL, false },
-  [MINE]      = { "mine", ALL, 0, 0, "which triplets count", CR_CHOICE, "all hard semihard", false },
+  [MARGIN]    = { "margin", NAN, -1e30, 1e30,
+                  "how much farther a negative shall be; default 0.2, soft 0", CR_NUMBER, NULL,
+                      false },
+  [MINE]      = { "mine", ALL, 0, 0, "which triplets count", CR_CHOICE, "all hard semihard",
+                  false },
   [SOFT]      = { "soft", 0, 0, 1, "log(1 + exp(.)) in place of the hinge", CR_FLAG, NULL, false },
   [SQUARED]   = { "squared", 0, 0, 1, "squared distances", CR_FLAG, NULL, false },
-  [SWAP]      = { "swap", 0, 0, 1, "the negative's distance is the smaller of its two", CR_FLAG, NULL, false },
+  [SWAP]      = { "swap", 0, 0, 1, "the negative's distance is the smaller of its two", CR_FLAG,
+                  NULL, false },
   [DISTANCE]  = { "distance", CR_EUCLIDEAN, 0, 0, "", CR_CHOICE, CR_METRIC_NAMES, false },
   [NORMALIZE] = { "normalize", 0, 0, 1, "divide rows by their norm first", CR_FLAG, NULL, false },
-  [REDUCTION] = { "reduction", NONZERO, 0, 0, "what the sum is divided by", CR_CHOICE, "mean nonzero sum", false },
+  [REDUCTION] = { "reduction", NONZERO, 0, 0, "what the sum is divided by", CR_CHOICE,
+                  "mean nonzero sum", false },
   { 0 }
 };
 
 static const char *const stats[] = {
-  [ACTIVE_SHARE] = "active",                  /* share of the considered triplets with a loss above 0 */
+  /* share of the considered triplets with a loss above 0 */
+  [ACTIVE_SHARE] = "active",
   [POSITIVE_DISTANCE] = "positive_distance",  /* means over all pairs of the batch */
   [NEGATIVE_DISTANCE] = "negative_distance",
   [TRIPLETS] = "triplets",                    /* how many were considered */
@@ -68,9 +80,11 @@ static const char *const stats[] = {
 static cr_tile_shape shape_of(const cr_call *c) {
   int64_t B = c->dim['B'];
   return (cr_tile_shape){
-    .rows = B, .width = c->dim['D'], .references = c->in[REFERENCE_LABELS] != NULL ? c->dim['R'] : 0,
+    .rows = B, .width = c->dim['D'],
+        .references = c->in[REFERENCE_LABELS] != NULL ? c->dim['R'] : 0,
     .metric = (cr_metric)c->option[DISTANCE], .squared = c->option[SQUARED] != 0,
-    .normalize = c->option[NORMALIZE] != 0, .gradient = c->wants_grad, .reference_gradient = c->want[REFERENCES],
+    .normalize = c->option[NORMALIZE] != 0, .gradient = c->wants_grad,
+        .reference_gradient = c->want[REFERENCES],
   };
 }
 
@@ -87,7 +101,8 @@ static bool largest_class(const cr_tensor *labels, int64_t *largest, cr_error *e
 
 static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
-/* What a row needs for K positives: thresholds, who they are, counts, and the work space of triplet_rows. */
+/* What a row needs for K positives: thresholds, who they are, counts, and the work space of
+ * triplet_rows. */
 static size_t row_bytes(int64_t k) {
   return aligned((size_t)k * sizeof(real)) + aligned((size_t)k * sizeof(double)) +
          aligned(cr_triplet_bytes(k) + 2 * (size_t)(k + 1) * sizeof(int64_t));
@@ -99,9 +114,12 @@ static bool check(cr_call *c, cr_error *err) {
   if (references != (c->in[REFERENCE_LABELS] != NULL))
     return cr_fail(err, CR_EVALUE, "references and reference_labels go together, got only %s",
                    references ? "references" : "reference_labels");
-  if (references && c->dim['R'] == 0) return cr_fail(err, CR_ESHAPE, "references must have a row or more, got none");
-  if (c->option[SQUARED] != 0 && (c->option[DISTANCE] == CR_COSINE || c->option[DISTANCE] == CR_DOT))
-    return cr_fail(err, CR_EVALUE, "squared is for distance = \"euclidean\" or \"manhattan\", got \"%s\"",
+  if (references && c->dim['R'] == 0)
+    return cr_fail(err, CR_ESHAPE, "references must have a row or more, got none");
+  if (c->option[SQUARED] != 0
+      && (c->option[DISTANCE] == CR_COSINE || c->option[DISTANCE] == CR_DOT))
+    return cr_fail(err, CR_EVALUE,
+                   "squared is for distance = \"euclidean\" or \"manhattan\", got \"%s\"",
                    c->option[DISTANCE] == CR_DOT ? "dot" : "cosine");
   if (swap && c->option[MINE] != ALL) return cr_fail(err, CR_EVALUE, "swap needs mine = \"all\"");
   if (swap && references) return cr_fail(err, CR_EVALUE, "swap cannot be had with references");
@@ -113,7 +131,7 @@ static bool check(cr_call *c, cr_error *err) {
   return cr_tile_sizes(&shape, &c->saved_bytes, &c->scratch_bytes, err);
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 enum { LOSS, CONSIDERED, COUNTED };
 
@@ -144,12 +162,14 @@ static int64_t positives(const cr_row *row, real add, real *u) {
 static void all_row(const cr_row *row, void *context) {
   const settings *s = context;
   real *u = row->scratch;
-  double *count = (double *)(void *)((unsigned char *)u + aligned((size_t)s->largest * sizeof(real)));
+  double *count = (double *)(void *)((unsigned char *)u
+                                     + aligned((size_t)s->largest * sizeof(real)));
   void *work = (unsigned char *)count + aligned((size_t)s->largest * sizeof(double));
   clear(row);
   if (row->positives == 0 || row->negatives == 0) return;
   int64_t k = positives(row, s->margin, u), size = row->end - row->begin;
-  (s->soft ? cr_triplet_soft : cr_triplet_hinge)(k, u, row->d, row->begin, size, row->columns - row->end, row->w,
+  (s->soft ? cr_triplet_soft : cr_triplet_hinge)(k, u, row->d, row->begin, size,
+                                                 row->columns - row->end, row->w,
                                                  count, &row->sum[LOSS], work);
   row->sum[CONSIDERED] = (double)k * (double)row->negatives;
   for (int64_t i = 0; !s->soft && i < k; i++) row->sum[COUNTED] += count[i];
@@ -158,8 +178,9 @@ static void all_row(const cr_row *row, void *context) {
     if (p != row->self) row->w[p] = (real)count[i++];
 }
 
-/* The place of the least of v[begin .. end-1], or of the one at `best` if that is not above it; -1: none yet. Lanes first, then
- * a search for the number found: several times faster than carrying the place along. */
+/* The place of the least of v[begin .. end-1], or of the one at `best` if that is not above it; -1:
+ * none yet. Lanes first, then a search for the number found: several times faster than carrying the
+ * place along. */
 CR_VECTOR static int64_t least(const real *v, int64_t begin, int64_t end, int64_t best) {
   enum { LANES = 16 };
   if (begin >= end) return best;
@@ -188,8 +209,9 @@ static void hard_row(const cr_row *row, void *context) {
   row->w[near] = (real)-slope;
 }
 
-/* With positives sorted, a negative lies beyond the first place[] of them. The nearest negative beyond a positive is the
- * least over all places from its own on: a minimum for each place, then minima from the end. */
+/* With positives sorted, a negative lies beyond the first place[] of them. The nearest negative
+ * beyond a positive is the least over all places from its own on: a minimum for each place, then
+ * minima from the end. */
 static void semihard_row(const cr_row *row, void *context) {
   const settings *s = context;
   real *u = row->scratch;
@@ -199,7 +221,8 @@ static void semihard_row(const cr_row *row, void *context) {
   clear(row);
   if (row->positives == 0 || row->negatives == 0) return;
   for (int64_t p = row->begin; p < row->end; p++)
-    if (p != row->self) u[k++] = (real)nextafter(row->d[p], (real)INFINITY);     /* beyond is strictly farther */
+    /* beyond is strictly farther */
+    if (p != row->self) u[k++] = (real)nextafter(row->d[p], (real)INFINITY);
   cr_rank rank;
   cr_rank_start(&rank, k, u, work + (size_t)(k + 1) * sizeof *best);
   for (int64_t i = 0; i <= k; i++) best[i] = -1;
@@ -227,8 +250,8 @@ static void semihard_row(const cr_row *row, void *context) {
   }
 }
 
-/* The loss of (a, p, n) is that of (p, a, n), and both count. So what (a, n) gets is all there in a's own row: twice the slope
- * where d_an is the smaller of the two, once in a tie. */
+/* The loss of (a, p, n) is that of (p, a, n), and both count. So what (a, n) gets is all there in
+ * a's own row: twice the slope where d_an is the smaller of the two, once in a tie. */
 static void swap_row(const cr_row *row, void *context) {
   const settings *s = context;
   clear(row);
@@ -249,10 +272,11 @@ static void swap_row(const cr_row *row, void *context) {
   }
 }
 
-/* ---- loss --------------------------------------------------------------------------------------------- */
+/* ---- loss ------------------------------------------------------------------------------------ */
 
 static void forward(cr_call *c) {
-  static const cr_row_fn by_choice[] = { [ALL] = all_row, [HARD] = hard_row, [SEMIHARD] = semihard_row };
+  static const cr_row_fn by_choice[] = { [ALL] = all_row, [HARD] = hard_row,
+                                         [SEMIHARD] = semihard_row };
   cr_tile_shape shape = shape_of(c);
   bool swap = c->option[SWAP] != 0, references = shape.references > 0;
   bool soft = c->option[SOFT] != 0;
@@ -286,10 +310,12 @@ static void backward(cr_call *c) {
 }
 
 const cr_op cr_loss_triplet = {
-  .name = "triplet", .help = "an anchor shall be nearer to its positive than to a negative, by a margin",
+  .name = "triplet", .help =
+      "an anchor shall be nearer to its positive than to a negative, by a margin",
   .formula = "mean over triplets of max(0, d(a,p) - d(a,n) + margin)",
-  .paper = "Schroff, Kalenichenko, Philbin, \"FaceNet\", CVPR 2015, eq. 3; Hermans, Beyer, Leibe, \"In defense of the triplet "
-           "loss\", 2017, eq. 5; Balntas and others, \"Learning local feature descriptors with triplets\", BMVC 2016 (swap)",
+  .paper = "Schroff, Kalenichenko, Philbin, \"FaceNet\", CVPR 2015, eq. 3; Hermans, Beyer, Leibe, "
+           "\"In defense of the triplet loss\", 2017, eq. 5; swap: Balntas and others, \"Learning "
+           "local feature descriptors with triplets\", BMVC 2016",
   .differs = "FaceNet squares distances and normalises rows: squared = true, normalize = true",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = backward,

@@ -1,11 +1,12 @@
-/* labelled_pairs.c - the distances of the pairs of a labelled set, and whether their labels are equal
+/* labelled_pairs.c - the distances of the pairs of a labelled set, and whether their labels are
+ * equal
  *
- * All pairs i < j, row by row, or `limit` of them when there are more: the numbering of all pairs is
- * cut into `limit` equal stretches and one pair is drawn from each, so that no pair comes twice and
- * the shares of the two kinds stay what they are. `seed` says which.
+ * All pairs i < j, row by row, or `limit` of them when there are more: the numbering of all pairs
+ * is cut into `limit` equal stretches and one pair is drawn from each, so that no pair comes twice
+ * and the shares of the two kinds stay what they are. `seed` says which.
  *
- * distance as in the losses; cosine is 1 - cos, dot minus the inner product. For histograms, and for
- * metrics.verification, which wants scores: give it minus the distances. */
+ * distance as in the losses; cosine is 1 - cos, dot minus the inner product. For histograms, and
+ * for metrics.verification, which wants scores: give it minus the distances. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -63,7 +64,10 @@ CR_VECTOR static double square(int64_t D, const real *restrict x, const real *re
   double lane[8] = { 0 }, sum = 0;
   int64_t k = 0;
   for (; k + 8 <= D; k += 8)
-    for (int l = 0; l < 8; l++) lane[l] += ((double)x[k + l] - (double)y[k + l]) * ((double)x[k + l] - (double)y[k + l]);
+    for (int l = 0; l < 8; l++) {
+      double d = (double)x[k + l] - (double)y[k + l];
+      lane[l] += d * d;
+    }
   for (; k < D; k++) sum += ((double)x[k] - (double)y[k]) * ((double)x[k] - (double)y[k]);
   for (int l = 0; l < 8; l++) sum += lane[l];
   return sum;
@@ -118,6 +122,7 @@ static void forward(cr_call *c) {
 }
 
 const cr_op cr_metric_labelled_pairs = {
-  .name = "labelled_pairs", .help = "distances of pairs of a labelled set, and whether their labels are equal",
+  .name = "labelled_pairs",
+      .help = "distances of pairs of a labelled set, and whether their labels are equal",
   .inputs = inputs, .outputs = outputs, .options = options, .check = check, .forward = forward,
 };

@@ -4,12 +4,13 @@
  * distance:
  *
  *   precision@1   [rank_1 = 1]                      R-precision   #{ i: rank_i <= R } / R
- *   recall@k      [rank_1 <= k]                     MAP@R         1/R sum over rank_i <= R of i / rank_i
+ *   recall@k      [rank_1 <= k]                     MAP@R         1/R sum over rank_i <= R of i /
+ *                                                                 rank_i
  *   MRR           1 / rank_1                        MAP           1/R sum_i i / rank_i
  *
- * Means are over the queries that have a match at all; those without have 0 in `first` and nan in the
- * other vectors. Equal distances: the lower reference number comes first. A distance that is not a
- * number is farthest. Without references a query's own row is left out (leave one out).
+ * Means are over the queries that have a match at all; those without have 0 in `first` and nan in
+ * the other vectors. Equal distances: the lower reference number comes first. A distance that is
+ * not a number is farthest. Without references a query's own row is left out (leave one out).
  *
  * Exact, and never more than a tile of queries by references in memory: only the R matches are
  * sorted, every other reference is counted at the place where it falls among them
@@ -38,23 +39,27 @@ static const cr_input inputs[] = {
 };
 
 static const cr_output outputs[] = {
-  [FIRST]             = { "first",             "Q",  CR_TINT },     /* place of the nearest match, from 1 */
+  /* place of the nearest match, from 1 */
+  [FIRST]             = { "first",             "Q",  CR_TINT },
   [R_PRECISION]       = { "r_precision",       "Q",  CR_TREAL },
   [MAP_AT_R]          = { "map_at_r",          "Q",  CR_TREAL },
   [AVERAGE_PRECISION] = { "average_precision", "Q",  CR_TREAL },
-  [RECALL]            = { "recall",            NULL, CR_TREAL },    /* means at each k of the list */
+  /* means at each k of the list */
+  [RECALL]            = { "recall",            NULL, CR_TREAL },
   [PRECISION]         = { "precision",         NULL, CR_TREAL },
   { 0 }
 };
 
 static const cr_option options[] = {
-  [K] = { "k", 0, 1, 1e9, "recall and precision at these; default 1, 2, 4, 8", CR_COUNTS, NULL, false },
+  [K] = { "k", 0, 1, 1e9, "recall and precision at these; default 1, 2, 4, 8", CR_COUNTS, NULL,
+          false },
   [DISTANCE] = { "distance", 0, 0, 0, "", CR_CHOICE, "euclidean cosine dot", false },
   { 0 }
 };
 
 static const char *const stats[] = {
-  [S_P1] = "precision_at_1", [S_RP] = "r_precision", [S_MAPR] = "map_at_r", [S_MAP] = "map", [S_MRR] = "mrr",
+  [S_P1] = "precision_at_1", [S_RP] = "r_precision", [S_MAPR] = "map_at_r", [S_MAP] = "map",
+      [S_MRR] = "mrr",
   [S_R1] = "recall_at_1", [S_R2] = "recall_at_2", [S_R4] = "recall_at_4", [S_R8] = "recall_at_8",
   [S_QUERIES] = "queries",            /* that have a match */
   [S_P1_CLASS] = "precision_at_1_class_average", [S_RP_CLASS] = "r_precision_class_average",
@@ -84,10 +89,12 @@ static void *take(unsigned char *base, size_t *used, int64_t count, size_t each)
 
 static size_t lay_out(const cr_call *c, int64_t largest, work *k, void *scratch) {
   bool same = c->in[REFERENCES] == NULL;
-  int64_t Q = c->dim['Q'], N = same ? Q : c->dim['R'], D = c->dim['D'], rows = N > 0 ? TILE_NUMBERS / N : 1;
+  int64_t Q = c->dim['Q'], N = same ? Q : c->dim['R'], D = c->dim['D'],
+      rows = N > 0 ? TILE_NUMBERS / N : 1;
   size_t used = 0;
   rows = rows < 16 ? 16 : rows > 256 ? 256 : rows;
-  *k = (work){ .same = same, .Q = Q, .N = N, .D = D, .rows = rows < Q ? rows : Q, .largest = largest };
+  *k = (work){ .same = same, .Q = Q, .N = N, .D = D, .rows = rows < Q ? rows : Q,
+               .largest = largest };
   k->order = take(scratch, &used, N, sizeof(int64_t));
   k->query_order = take(scratch, &used, Q, sizeof(int64_t));
   k->spare = take(scratch, &used, Q > N ? Q : N, sizeof(int64_t));
@@ -126,10 +133,11 @@ static void pack(int64_t n, int64_t D, bool normalize, const real *from, real *t
   for (int64_t i = 0; i < n; i++) {
     squares[i] = cr_pairs_centre(D, from + i * D, NULL, to + i * D);
     double length = 0;
-    for (int64_t k = 0; normalize && k < D; k++) length += (double)from[i * D + k] * (double)from[i * D + k];
+    const real *x = from + i * D;
+    for (int64_t k = 0; normalize && k < D; k++) length += (double)x[k] * (double)x[k];
     length = sqrt(length);
     for (int64_t k = 0; normalize && k < D; k++)
-      to[i * D + k] = (real)((double)from[i * D + k] / (length < 1e-12 ? 1e-12 : length));
+      to[i * D + k] = (real)((double)x[k] / (length < 1e-12 ? 1e-12 : length));
   }
 }
 
@@ -144,7 +152,8 @@ typedef struct job {
 /* A positive number larger than any distance; a distance that is not finite becomes this. */
 static real far_away(real d) { return d <= CR_REAL_MAX ? d : CR_REAL_MAX; }
 
-/* All scores of query i; negatives[k] is how many references fall between its k-th and its next match. */
+/* All scores of query i; negatives[k] is how many references fall between its k-th and its next
+ * match. */
 static void score(const job *t, int64_t i, int64_t R, const int32_t *negatives) {
   cr_call *c = t->c;
   double hits_in_r = 0, map_at_r = 0, map = 0;
@@ -186,7 +195,8 @@ static void query(const job *t, int64_t r, unsigned char *scratch) {
   memset(rank.histogram, 0, (size_t)(R + 1) * sizeof *rank.histogram);
   /* matches and the query itself: nan falls at place 0, and is taken out of the count again */
   for (int64_t s = begin; s < end; s++, excluded++) d[k->order[s]] = (real)NAN;
-  int64_t own = k->same ? i : N;                  /* the match u[m] is row order[begin + m], past the query itself */
+  /* the match u[m] is row order[begin + m], past the query itself */
+  int64_t own = k->same ? i : N;
   for (int64_t first = 0, some; first < N; first += some) {
     int32_t place[CR_RANK_CHUNK];
     some = N - first < CR_RANK_CHUNK ? N - first : CR_RANK_CHUNK;
@@ -209,10 +219,11 @@ static void query(const job *t, int64_t r, unsigned char *scratch) {
 static void query_block(void *context, int64_t block, int worker) {
   const job *t = context;
   int64_t end = block * 4 + 4 < t->count ? block * 4 + 4 : t->count;
-  for (int64_t r = block * 4; r < end; r++) query(t, r, t->k->row + (size_t)worker * t->k->row_bytes);
+  unsigned char *scratch = t->k->row + (size_t)worker * t->k->row_bytes;
+  for (int64_t r = block * 4; r < end; r++) query(t, r, scratch);
 }
 
-/* ---- means -------------------------------------------------------------------------------------------- */
+/* ---- means ----------------------------------------------------------------------------------- */
 
 /* The mean of a score over queries with a match, and the mean over classes of their means. */
 static void means(const job *t, const real *v, bool inverse, double *mean, double *by_class) {
@@ -266,14 +277,16 @@ static void forward(cr_call *c) {
   work k;
   lay_out(c, c->dim['a'], &k, c->scratch);
   cr_metric metric = metrics[(int)c->option[DISTANCE]];
-  job t = { .c = c, .k = &k, .label = cr_ints(c->in[LABELS]), .ks = c->list[K].n > 0 ? c->list[K].n : 4 };
+  job t = { .c = c, .k = &k, .label = cr_ints(c->in[LABELS]),
+            .ks = c->list[K].n > 0 ? c->list[K].n : 4 };
   t.reference_label = k.same ? t.label : cr_ints(c->in[REFERENCE_LABELS]);
   for (int64_t l = 0; l < t.ks; l++) t.at[l] = c->list[K].n > 0 ? c->list[K].at[l] : 1 << l;
   cr_label_order(k.N, t.reference_label, k.order, k.spare);
   cr_label_order(k.Q, t.label, k.query_order, k.spare);
   pack(k.Q, k.D, metric == CR_COSINE, cr_reals(c->in[EMBEDDINGS]), k.x, k.xx);
   if (!k.same) pack(k.N, k.D, metric == CR_COSINE, cr_reals(c->in[REFERENCES]), k.y, k.yy);
-  t.pairs = (cr_pairs){ .metric = metric, .squared = metric == CR_EUCLIDEAN, .same = k.same, .rows = k.Q,
+  t.pairs = (cr_pairs){ .metric = metric, .squared = metric == CR_EUCLIDEAN, .same = k.same,
+                        .rows = k.Q,
                         .columns = k.N, .width = k.D, .x = k.x, .y = k.y, .xx = k.xx, .yy = k.yy };
   for (t.first = 0; t.first < k.Q; t.first += t.count) {
     t.count = k.Q - t.first < k.rows ? k.Q - t.first : k.rows;
@@ -287,8 +300,10 @@ static void forward(cr_call *c) {
 }
 
 const cr_op cr_metric_retrieval = {
-  .name = "retrieval", .help = "recall@k, precision@1, R-precision, MAP@R, MRR of nearest neighbours",
-  .formula = "MAP@R = mean over queries of 1/R sum over matches placed i-th at rank_i <= R of i / rank_i",
+  .name = "retrieval", .help =
+      "recall@k, precision@1, R-precision, MAP@R, MRR of nearest neighbours",
+  .formula = "MAP@R = mean over queries of 1/R sum over matches with rank_i <= R of i / rank_i",
   .paper = "Musgrave, Belongie, Lim, \"A metric learning reality check\", ECCV 2020, section 3.2",
-  .inputs = inputs, .outputs = outputs, .options = options, .stats = stats, .check = check, .forward = forward,
+  .inputs = inputs, .outputs = outputs, .options = options, .stats = stats, .check = check,
+      .forward = forward,
 };

@@ -2,7 +2,8 @@
  *
  * A pair is accepted when its score is at or above a threshold (so give minus a distance).
  *
- *   TAR   accepted same pairs / same pairs              FAR   accepted different pairs / different pairs
+ *   TAR   accepted same pairs / same pairs              FAR   accepted different pairs / different
+ *                                                             pairs
  *
  * One ROC point for each distinct score, from the strictest threshold on, after (0, 0); the curves
  * have N + 1 places, and those past `points` repeat (1, 1).
@@ -12,7 +13,8 @@
  *   TAR@FAR x    the largest TAR among the points with FAR <= x, no interpolation
  *   average precision   sum over points of (TAR_i - TAR_(i-1)) precision_i
  *
- * A score that is not a number is accepted last. Without pairs of one of the two kinds all is nan. */
+ * A score that is not a number is accepted last. Without pairs of one of the two kinds all is
+ * nan. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -20,7 +22,8 @@
 
 enum { SCORES, SAME, FAR_TARGETS };
 enum { FAR, TAR, TAR_AT };
-enum { AUC, EER, AP, ACCURACY, THRESHOLD, EER_THRESHOLD, TAR_1, TAR_2, TAR_3, TAR_4, POINTS, SAME_PAIRS, DIFFERENT_PAIRS };
+enum { AUC, EER, AP, ACCURACY, THRESHOLD, EER_THRESHOLD, TAR_1, TAR_2, TAR_3, TAR_4, POINTS,
+       SAME_PAIRS, DIFFERENT_PAIRS };
 
 static const cr_input inputs[] = {
   [SCORES]      = { "scores",      "N", CR_TREAL, CR_NOGRAD },
@@ -31,7 +34,8 @@ static const cr_input inputs[] = {
 
 static const cr_output outputs[] = {
   [FAR] = { "far", NULL, CR_TREAL }, [TAR] = { "tar", NULL, CR_TREAL },
-  [TAR_AT] = { "tar_at_far", NULL, CR_TREAL },        /* at each of far_targets; default 0.1, 0.01, 0.001 */
+  /* at each of far_targets; default 0.1, 0.01, 0.001 */
+  [TAR_AT] = { "tar_at_far", NULL, CR_TREAL },
   { 0 }
 };
 
@@ -121,7 +125,8 @@ static void forward(cr_call *c) {
   s[DIFFERENT_PAIRS] = negatives;
   for (int k = 0; both && k < 4; k++) s[TAR_1 + k] = tar_at(c, points, pow(10, -1 - k));
   for (int64_t k = 0; k < c->out[TAR_AT]->shape[0]; k++) {
-    double target = c->in[FAR_TARGETS] != NULL ? (double)cr_reals(c->in[FAR_TARGETS])[k] : pow(10, -1 - (double)k);
+    const cr_tensor *given = c->in[FAR_TARGETS];
+    double target = given != NULL ? (double)cr_reals(given)[k] : pow(10, -1 - (double)k);
     cr_reals(c->out[TAR_AT])[k] = (real)(both ? tar_at(c, points, target) : NAN);
   }
 }

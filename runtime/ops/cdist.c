@@ -1,10 +1,11 @@
 /* cdist.c - distances of every row of x to every row of y
  *
- *   d_ij = (sum_k |x_ik - y_jk|^p)^(1/p)          p = 2: |x_i - y_j|; p = inf: the largest difference
+ *   d_ij = (sum_k |x_ik - y_jk|^p)^(1/p)          p = 2: |x_i - y_j|; p = inf: the largest
+ *                                                 difference
  *
- * x [N D], y [M D] -> [N M]. Without y, or with y the same tensor, the rows of x to each other, with a diagonal of exactly 0. For
- * p = 2 one matrix product, and the care of kernels/pair_dist.h where distances are small. The gradient of a distance at 0
- * is taken as 0. */
+ * x [N D], y [M D] -> [N M]. Without y, or with y the same tensor, the rows of x to each other,
+ * with a diagonal of exactly 0. For p = 2 one matrix product, and the care of kernels/pair_dist.h
+ * where distances are small. The gradient of a distance at 0 is taken as 0. */
 #include <math.h>
 #include <string.h>
 
@@ -28,9 +29,12 @@ static const cr_option options[] = {
   { 0 }
 };
 
-static size_t aligned(int64_t count, size_t each) { return ((size_t)count * each + 63) & ~(size_t)63; }
+static size_t aligned(int64_t count, size_t each) {
+  return ((size_t)count * each + 63) & ~(size_t)63;
+}
 
-/* Scratch of both directions: the centred rows and their squared norms; of backward: coefficients and sums too. */
+/* Scratch of both directions: the centred rows and their squared norms; of backward: coefficients
+ * and sums too. */
 typedef struct work {
   cr_pairs pairs;
   real *x, *y, *xx, *yy, *mean;
@@ -66,8 +70,10 @@ static size_t lay_out(const cr_call *c, work *k, void *scratch, bool backward) {
     k->sx = take(scratch, &used, aligned(N, sizeof(double)));
     k->sy = same ? k->sx : take(scratch, &used, aligned(M, sizeof(double)));
   }
-  k->pairs = (cr_pairs){ .metric = p == 2 ? CR_EUCLIDEAN : p == 1 ? CR_MANHATTAN : CR_MINKOWSKI, .same = same, .p = p,
-                         .rows = N, .columns = M, .width = D, .x = k->x, .y = k->y, .xx = k->xx, .yy = k->yy };
+  k->pairs = (cr_pairs){ .metric = p == 2 ? CR_EUCLIDEAN : p == 1 ? CR_MANHATTAN : CR_MINKOWSKI,
+                         .same = same, .p = p,
+                         .rows = N, .columns = M, .width = D, .x = k->x, .y = k->y, .xx = k->xx,
+                             .yy = k->yy };
   return used;
 }
 
@@ -75,8 +81,10 @@ static bool check(cr_call *c, cr_error *err) {
   work k;
   size_t numbers = 0;
   int64_t M = is_same(c) ? c->dim['N'] : c->dim['M'], shape[] = { c->dim['N'], M };
-  if (!cr_size_mul((size_t)c->dim['N'], (size_t)M, &numbers) || !cr_size_mul(numbers, sizeof(double), &numbers))
-    return cr_fail(err, CR_EMEMORY, "%lld x %lld distances are too many", (long long)c->dim['N'], (long long)M);
+  if (!cr_size_mul((size_t)c->dim['N'], (size_t)M, &numbers)
+      || !cr_size_mul(numbers, sizeof(double), &numbers))
+    return cr_fail(err, CR_EMEMORY, "%lld x %lld distances are too many", (long long)c->dim['N'],
+                   (long long)M);
   c->scratch_bytes = lay_out(c, &k, NULL, false);
   c->backward_scratch_bytes = lay_out(c, &k, NULL, true);
   cr_out_shape(c, 0, 2, shape);
@@ -89,12 +97,19 @@ static void pack(const cr_call *c, work *k) {
   bool centred = p->metric == CR_EUCLIDEAN;
   if (centred) cr_pairs_mean(p->columns, p->width, y, k->mean);
   for (int64_t i = 0; i < p->rows; i++)
-    k->xx[i] = cr_pairs_centre(p->width, x + i * p->width, centred ? k->mean : NULL, k->x + i * p->width);
+    k->xx[i] = cr_pairs_centre(p->width, x + i * p->width, centred ? k->mean : NULL,
+                               k->x + i * p->width);
   for (int64_t j = 0; !p->same && j < p->columns; j++)
-    k->yy[j] = cr_pairs_centre(p->width, y + j * p->width, centred ? k->mean : NULL, k->y + j * p->width);
+    k->yy[j] = cr_pairs_centre(p->width, y + j * p->width, centred ? k->mean : NULL,
+                               k->y + j * p->width);
 }
 
-typedef struct job { const cr_pairs *pairs; const cr_pairs_sums *sums; real *d, *w; bool *close; } job;
+typedef struct job {
+  const cr_pairs *pairs;
+  const cr_pairs_sums *sums;
+  real *d, *w;
+  bool *close;
+} job;
 
 static void distance_rows(void *context, int64_t begin, int64_t end) {
   const job *t = context;
@@ -136,7 +151,8 @@ static void backward(cr_call *c) {
   lay_out(c, &k, c->scratch, true);
   pack(c, &k);
   const cr_pairs *p = &k.pairs;
-  cr_pairs_sums sums = { .gx = c->gin[X] != NULL ? cr_reals(c->gin[X]) : NULL, .sx = k.sx, .sy = k.sy,
+  cr_pairs_sums sums = { .gx = c->gin[X] != NULL ? cr_reals(c->gin[X]) : NULL, .sx = k.sx,
+                         .sy = k.sy,
                          .gy = c->n_in > Y && c->gin[Y] != NULL ? cr_reals(c->gin[Y]) : NULL };
   clear(sums.gx, p->rows * p->width, sizeof(real));
   clear(sums.gy, p->columns * p->width, sizeof(real));

@@ -27,7 +27,8 @@ static const cr_option options[] = {
 
 static bool check(cr_call *c, cr_error *err) { return cr_step_check(c, 4, err); }
 
-CR_VECTOR static void run(int64_t n, real lr, real rho, real rest, real eps, real decay, real *restrict w,
+CR_VECTOR static void run(int64_t n, real lr, real rho, real rest, real eps, real decay,
+                          real *restrict w,
                           const real *restrict g, real *restrict s, real *restrict a) {
   for (int64_t i = 0; i < n; i++) {
     real d = g[i] + decay * w[i];
@@ -40,7 +41,8 @@ CR_VECTOR static void run(int64_t n, real lr, real rho, real rest, real eps, rea
 
 static void step(const cr_call *c, int64_t n, real *const at[]) {
   const double *o = c->option;
-  run(n, (real)o[LR], (real)o[RHO], (real)(1 - o[RHO]), (real)o[EPS], (real)o[WEIGHT_DECAY], at[PARAM], at[GRAD],
+  run(n, (real)o[LR], (real)o[RHO], (real)(1 - o[RHO]), (real)o[EPS], (real)o[WEIGHT_DECAY],
+      at[PARAM], at[GRAD],
       at[SQUARE], at[STEP_SQUARE]);
 }
 
@@ -50,5 +52,6 @@ const cr_op cr_optim_adadelta = {
   .name = "adadelta", .help = "one step of Adadelta",
   .formula = "w -= lr sqrt(step_square + eps) / sqrt(square + eps) g",
   .paper = "Zeiler, \"ADADELTA\", 2012",
-  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check, .forward = forward,
+  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check,
+      .forward = forward,
 };

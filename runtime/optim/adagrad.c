@@ -26,7 +26,8 @@ static const cr_option options[] = {
 
 static bool check(cr_call *c, cr_error *err) { return cr_step_check(c, 3, err); }
 
-CR_VECTOR static void run(int64_t n, real lr, real eps, real decay, real *restrict w, const real *restrict g,
+CR_VECTOR static void run(int64_t n, real lr, real eps, real decay, real *restrict w,
+                          const real *restrict g,
                           real *restrict s) {
   for (int64_t i = 0; i < n; i++) {
     real d = g[i] + decay * w[i];
@@ -37,7 +38,8 @@ CR_VECTOR static void run(int64_t n, real lr, real eps, real decay, real *restri
 
 static void step(const cr_call *c, int64_t n, real *const at[]) {
   const double *o = c->option;
-  run(n, (real)(o[LR] / (1 + (o[STEP] - 1) * o[LR_DECAY])), (real)o[EPS], (real)o[WEIGHT_DECAY], at[PARAM],
+  run(n, (real)(o[LR] / (1 + (o[STEP] - 1) * o[LR_DECAY])), (real)o[EPS], (real)o[WEIGHT_DECAY],
+      at[PARAM],
       at[GRAD], at[SUM]);
 }
 
@@ -47,5 +49,6 @@ const cr_op cr_optim_adagrad = {
   .name = "adagrad", .help = "one step of Adagrad",
   .formula = "s += g^2; w -= lr g / (sqrt(s) + eps)",
   .paper = "Duchi, Hazan, Singer, \"Adaptive subgradient methods\", JMLR 2011",
-  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check, .forward = forward,
+  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check,
+      .forward = forward,
 };

@@ -29,7 +29,8 @@ static const cr_option options[] = {
 static bool check(cr_call *c, cr_error *err) { return cr_step_check(c, 4, err); }
 
 CR_VECTOR static void run(int64_t n, real rate, real b1, real c1, real b2, real eps, real decay,
-                          real *restrict w, const real *restrict g, real *restrict m, real *restrict u) {
+                          real *restrict w, const real *restrict g, real *restrict m,
+                              real *restrict u) {
   for (int64_t i = 0; i < n; i++) {
     real d = g[i] + decay * w[i], size = fabs(d) + eps;
     m[i] = b1 * m[i] + c1 * d;
@@ -40,7 +41,8 @@ CR_VECTOR static void run(int64_t n, real rate, real b1, real c1, real b2, real 
 
 static void step(const cr_call *c, int64_t n, real *const at[]) {
   const double *o = c->option;
-  run(n, (real)(o[LR] / (1 - pow(o[BETA1], o[STEP]))), (real)o[BETA1], (real)(1 - o[BETA1]), (real)o[BETA2],
+  run(n, (real)(o[LR] / (1 - pow(o[BETA1], o[STEP]))), (real)o[BETA1], (real)(1 - o[BETA1]),
+      (real)o[BETA2],
       (real)o[EPS], (real)o[WEIGHT_DECAY], at[PARAM], at[GRAD], at[MEAN], at[LARGEST]);
 }
 
@@ -50,5 +52,6 @@ const cr_op cr_optim_adamax = {
   .name = "adamax", .help = "one step of AdaMax",
   .formula = "u = max(beta2 u, |g| + eps); w -= lr mean / u",
   .paper = "Kingma, Ba, \"Adam\", ICLR 2015, algorithm 2",
-  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check, .forward = forward,
+  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check,
+      .forward = forward,
 };

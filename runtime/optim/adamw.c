@@ -30,7 +30,8 @@ static bool check(cr_call *c, cr_error *err) { return cr_step_check(c, 5, err); 
 
 static void step(const cr_call *c, int64_t n, real *const at[]) {
   const double *o = c->option;
-  cr_adam a = { .lr = o[LR], .beta1 = o[BETA1], .beta2 = o[BETA2], .eps = o[EPS], .step = (int64_t)o[STEP],
+  cr_adam a = { .lr = o[LR], .beta1 = o[BETA1], .beta2 = o[BETA2], .eps = o[EPS],
+                .step = (int64_t)o[STEP],
                 .decay = 0, .shrink = 1 - o[LR] * o[WEIGHT_DECAY] };
   cr_kernel_adam(&a, n, at[PARAM], at[GRAD], at[MEAN], at[SQUARE], at[LARGEST]);
 }
@@ -42,5 +43,6 @@ const cr_op cr_optim_adamw = {
   .formula = "w = (1 - lr weight_decay) w, then Adam",
   .paper = "Loshchilov, Hutter, \"Decoupled weight decay regularization\", ICLR 2019, algorithm 2",
   .differs = "the decay is scaled by lr; amsgrad is asked for by giving the tensor `largest`",
-  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check, .forward = forward,
+  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check,
+      .forward = forward,
 };

@@ -51,9 +51,11 @@ static void forward(cr_call *c) {
   const double *o = c->option;
   int64_t n = cr_tensor_numel(c->in[PARAM]);
   real *w = cr_reals(c->in[PARAM]), *u = c->scratch;
-  rates r = { .b1 = (real)o[BETA1], .c1 = (real)(1 - o[BETA1]), .b2 = (real)o[BETA2], .c2 = (real)(1 - o[BETA2]),
+  rates r = { .b1 = (real)o[BETA1], .c1 = (real)(1 - o[BETA1]), .b2 = (real)o[BETA2],
+              .c2 = (real)(1 - o[BETA2]),
               .mean = (real)(1 / (1 - pow(o[BETA1], o[STEP]))), .eps = (real)o[EPS],
-              .root = (real)(1 / sqrt(1 - pow(o[BETA2], o[STEP]))), .decay = (real)o[WEIGHT_DECAY] };
+              .root = (real)(1 / sqrt(1 - pow(o[BETA2], o[STEP]))),
+                  .decay = (real)o[WEIGHT_DECAY] };
   direction(n, r, w, cr_reals(c->in[GRAD]), cr_reals(c->in[MEAN]), cr_reals(c->in[SQUARE]), u);
   double size = cr_step_norm(n, w), length = cr_step_norm(n, u);
   move(n, (real)(o[LR] * (size > 0 && length > 0 ? size / length : 1)), w, u);
@@ -63,5 +65,6 @@ const cr_op cr_optim_lamb = {
   .name = "lamb", .help = "one step of LAMB, for large batches",
   .formula = "u = Adam's direction + weight_decay w; w -= lr |w| / |u| u",
   .paper = "You and others, \"Large batch optimization for deep learning\", ICLR 2020, algorithm 2",
-  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check, .forward = forward,
+  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check,
+      .forward = forward,
 };

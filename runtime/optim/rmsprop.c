@@ -33,8 +33,10 @@ static bool check(cr_call *c, cr_error *err) {
 
 typedef struct rates { real lr, alpha, rest, eps, momentum, decay; } rates;
 
-/* velocity and mean may be NULL: the tests do not change along the loop, which is compiled once for each case */
-CR_VECTOR static void run(int64_t n, rates r, real *restrict w, const real *restrict g, real *restrict s,
+/* velocity and mean may be NULL: the tests do not change along the loop, which is compiled once for
+ * each case */
+CR_VECTOR static void run(int64_t n, rates r, real *restrict w, const real *restrict g,
+                          real *restrict s,
                           real *restrict velocity, real *restrict mean) {
   for (int64_t i = 0; i < n; i++) {
     real d = g[i] + r.decay * w[i];
@@ -62,6 +64,8 @@ static void forward(cr_call *c) { cr_step_run(c, step); }
 const cr_op cr_optim_rmsprop = {
   .name = "rmsprop", .help = "one step of RMSprop",
   .formula = "s = alpha s + (1 - alpha) g^2; w -= lr g / (sqrt(s) + eps)",
-  .paper = "Tieleman, Hinton, lecture 6.5 of \"Neural networks for machine learning\", 2012; centred: Graves 2013",
-  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check, .forward = forward,
+  .paper = "Tieleman, Hinton, lecture 6.5 of \"Neural networks for machine learning\", "
+           "2012; centred: Graves 2013",
+  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check,
+      .forward = forward,
 };

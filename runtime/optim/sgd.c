@@ -11,7 +11,8 @@ enum { PARAM, GRAD, VELOCITY };
 enum { LR, MOMENTUM, DAMPENING, NESTEROV, WEIGHT_DECAY, STEP };
 
 static const cr_input inputs[] = {
-  [PARAM] = CR_STEP_PARAM, [GRAD] = CR_STEP_GRAD, [VELOCITY] = CR_STEP_OPTIONAL_STATE("velocity"), { 0 }
+  [PARAM] = CR_STEP_PARAM, [GRAD] = CR_STEP_GRAD, [VELOCITY] = CR_STEP_OPTIONAL_STATE("velocity"),
+      { 0 }
 };
 
 static const cr_option options[] = {
@@ -32,12 +33,14 @@ static bool check(cr_call *c, cr_error *err) {
   return cr_step_check(c, 3, err);
 }
 
-CR_VECTOR static void plain(int64_t n, real lr, real decay, real *restrict w, const real *restrict g) {
+CR_VECTOR static void plain(int64_t n, real lr, real decay, real *restrict w,
+                            const real *restrict g) {
   for (int64_t i = 0; i < n; i++) w[i] -= lr * (g[i] + decay * w[i]);
 }
 
 /* v = keep v + take g', w -= lr (own g' + ahead v) */
-CR_VECTOR static void moving(int64_t n, real lr, real decay, real keep, real take, real own, real ahead,
+CR_VECTOR static void moving(int64_t n, real lr, real decay, real keep, real take, real own,
+                             real ahead,
                              real *restrict w, const real *restrict g, real *restrict v) {
   for (int64_t i = 0; i < n; i++) {
     real d = g[i] + decay * w[i];
@@ -47,7 +50,8 @@ CR_VECTOR static void moving(int64_t n, real lr, real decay, real keep, real tak
 }
 
 static void step(const cr_call *c, int64_t n, real *const at[]) {
-  real lr = (real)c->option[LR], decay = (real)c->option[WEIGHT_DECAY], momentum = (real)c->option[MOMENTUM];
+  real lr = (real)c->option[LR], decay = (real)c->option[WEIGHT_DECAY],
+      momentum = (real)c->option[MOMENTUM];
   bool first = c->option[STEP] == 1, nesterov = c->option[NESTEROV] != 0;
   if (momentum == 0) {
     plain(n, lr, decay, at[PARAM], at[GRAD]);
@@ -66,5 +70,6 @@ const cr_op cr_optim_sgd = {
   .formula = "v = momentum v + (1 - dampening) g; w -= lr v",
   .paper = "Sutskever and others, \"On the importance of initialization and momentum\", ICML 2013",
   .differs = "lr multiplies the velocity, it is not part of it",
-  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check, .forward = forward,
+  .inputs = inputs, .outputs = cr_step_no_outputs, .options = options, .check = check,
+      .forward = forward,
 };
