@@ -1,15 +1,16 @@
 /* conv.c - see conv.h
  *
- * A strip of STRIP positions of one image is unfolded, RUN rows at a time, into a fixed buffer that stays in the second-level
- * cache, and multiplied with the weights:
+ * A strip of STRIP positions of one image is unfolded, RUN rows at a time, into a fixed buffer that
+ * stays in the second-level cache, and multiplied with the weights:
  *
  *   y  (filters x strip)    += weight (filters x run) column (run x strip)
  *   gx                      += col2im(weight^T gy)
  *   gw (filters x run)      += gy (filters x strip) column^T
  *
- * A 1 x 1 window needs no unfolding. Forward is cut into strips, the gradient for x into images, the gradient for the weights
- * into at most BLOCKS runs of images, each with its own sum, added up in order. `way` is the one place that picks an
- * algorithm; a transform (Winograd) for 3 x 3 windows of stride 1 would be the next there. */
+ * A 1 x 1 window needs no unfolding. Forward is cut into strips, the gradient for x into images,
+ * the gradient for the weights into at most BLOCKS runs of images, each with its own sum, added up
+ * in order. `way` is the one place that picks an algorithm; a transform (Winograd) for 3 x 3
+ * windows of stride 1 would be the next there. */
 #include "kernels/conv.h"
 
 #include <string.h>
@@ -18,7 +19,8 @@
 #include "kernels/gemm.h"
 
 enum {
-  STRIP = 384, RUN = CR_GEMM_CHUNK,     /* forward, gradient for x: rows in one chunk, a strip as wide as gemm's blocks */
+  /* forward, gradient for x: rows in one chunk, a strip as wide as gemm's blocks */
+  STRIP = 384, RUN = CR_GEMM_CHUNK,
   BUFFER = STRIP * RUN,                 /* gradient for the weights: the other way round */
   BLOCKS = 16
 };
@@ -65,7 +67,8 @@ static job job_of(const cr_conv *v) {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void run(int64_t blocks, cr_block_fn fn, job *j) {
-  double work = (double)j->v->images * (double)j->v->filters * (double)j->rows * (double)j->positions;
+  double work =
+      (double)j->v->images * (double)j->v->filters * (double)j->rows * (double)j->positions;
   if (work >= 2 * WORTH_A_THREAD) cr_pool_run(blocks, fn, j);
   else for (int64_t b = 0; b < blocks; b++) fn(j, b, 0);
 }
@@ -95,7 +98,8 @@ static void forward_strip(void *context, int64_t block, int worker) {
   }
 }
 
-void cr_conv_forward(const cr_conv *v, const real *x, const real *weight, const real *bias, real *y) {
+void cr_conv_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
+                     real *y) {
   job j = job_of(v);
   j.x = x, j.weight = weight, j.bias = bias, j.y = y;
   if (j.rows == 0) {                            /* no channels: only the bias */
@@ -113,11 +117,12 @@ static void grad_x_image(void *context, int64_t block, int worker) {
   const real *start = j->bias ? j->bias + block % j->v->groups * j->C : NULL;
   real *gx = j->gx + block * j->C * j->places;
   (void)worker;
-  for (int64_t i = 0; i < j->C; i++)
-    for (int64_t l = 0; l < j->places; l++) gx[i*j->places + l] = start ? start[i] : 0;
+  if (start != NULL || j->way != POINTWISE)
+    for (int64_t i = 0; i < j->C; i++)
+      for (int64_t l = 0; l < j->places; l++) gx[i*j->places + l] = start ? start[i] : 0;
   if (j->way == POINTWISE) {
     cr_gemm_serial(true, false, j->rows, j->positions, j->O, weight, j->rows, gy, j->positions,
-                   true, gx, j->places);
+                   start != NULL, gx, j->places);
     return;
   }
   real column[BUFFER] __attribute__((aligned(64)));
@@ -125,13 +130,15 @@ static void grad_x_image(void *context, int64_t block, int worker) {
     int64_t n = least(STRIP, j->positions - q);
     for (int64_t r = 0; r < j->rows; r += RUN) {
       int64_t m = least(RUN, j->rows - r);
-      cr_gemm_serial(true, false, m, n, j->O, weight + r, j->rows, gy + q, j->positions, false, column, n);
+      cr_gemm_serial(true, false, m, n, j->O, weight + r, j->rows, gy + q, j->positions, false,
+                     column, n);
       cr_col2im(&j->v->window, column, r, r + m, q, q + n, gx);
     }
   }
 }
 
-void cr_conv_grad_x(const cr_conv *v, const real *weight, const real *gy, const real *start, real *gx) {
+void cr_conv_grad_x(const cr_conv *v, const real *weight, const real *gy, const real *start,
+                    real *gx) {
   job j = job_of(v);
   j.weight = weight, j.gy = gy, j.bias = start, j.gx = gx;
   run(v->images * v->groups, grad_x_image, &j);
@@ -150,7 +157,8 @@ static void add_image(const job *j, const real *x, const real *gy, bool add, rea
     for (int64_t r = 0; r < j->rows; r += STRIP) {
       int64_t n = least(STRIP, j->rows - r);
       cr_im2col(&j->v->window, x, r, r + n, q, q + k, column);
-      cr_gemm_serial(false, true, j->O, n, k, gy + q, j->positions, column, k, add || q > 0, gw + r, j->rows);
+      cr_gemm_serial(false, true, j->O, n, k, gy + q, j->positions, column, k, add || q > 0, gw + r,
+                     j->rows);
     }
   }
 }
@@ -190,7 +198,8 @@ static void add_blocks(void *context, int64_t begin, int64_t end) {
   }
 }
 
-void cr_conv_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gweight, void *scratch) {
+void cr_conv_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gweight,
+                         void *scratch) {
   job j = job_of(v);
   cut_images(&j);
   j.x = x, j.gy = gy, j.gw = j.blocks < 2 ? gweight : scratch, j.y = gweight;

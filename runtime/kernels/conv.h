@@ -1,11 +1,13 @@
 /* conv.h - convolution of planes, and its three gradients, over raw pointers
  *
- *   y[b, o, q] = sum_{c, i, j} weight[o, c, i, j] x[b, c, q * stride - padding + (i, j) * dilation] + bias[o]
+ *   y[b, o, q] = sum_{c, i, j} weight[o, c, i, j] x[b, c, place] + bias[o]
+ *   place = q * stride - padding + (i, j) * dilation
  *
- * x [images, channels, in], weight [filters, channels / groups, kernel], y [images, filters, out], all contiguous. Channels and
- * filters are cut into `groups` equal parts, and a filter sees the channels of its own part. conv2d, conv1d (planes one row
- * high) and conv_transpose2d (the gradient for x as a forward) stand on these. All spread over the pool themselves; the bits
- * do not depend on the number of threads, and those of an image not on the images around it. */
+ * x [images, channels, in], weight [filters, channels / groups, kernel], y [images, filters, out],
+ * all contiguous. Channels and filters are cut into `groups` equal parts, and a filter sees the
+ * channels of its own part. conv2d, conv1d (planes one row high) and conv_transpose2d (the gradient
+ * for x as a forward) stand on these. All spread over the pool themselves; the bits do not depend
+ * on the number of threads, and those of an image not on the images around it. */
 #ifndef CR_KERNELS_CONV_H
 #define CR_KERNELS_CONV_H
 
@@ -19,14 +21,17 @@ typedef struct cr_conv {
   cr_window window;
 } cr_conv;
 
-/* Whether channels and filters make groups of `seen` channels, as many as the weight has for each filter */
+/* Whether channels and filters make groups, `seen` channels for each filter */
 bool cr_conv_check(const cr_conv *v, int64_t seen, cr_error *err);
 
-void cr_conv_forward(const cr_conv *v, const real *x, const real *weight, const real *bias, real *y);
+void cr_conv_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
+                     real *y);
 /* start: what each channel of gx begins with, the bias of a transposed convolution; NULL: 0 */
-void cr_conv_grad_x(const cr_conv *v, const real *weight, const real *gy, const real *start, real *gx);
+void cr_conv_grad_x(const cr_conv *v, const real *weight, const real *gy, const real *start,
+                    real *gx);
 /* scratch: cr_conv_grad_weight_scratch bytes */
-void cr_conv_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gweight, void *scratch);
+void cr_conv_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gweight,
+                         void *scratch);
 size_t cr_conv_grad_weight_scratch(const cr_conv *v);
 /* gbias[c] = sum over images and places of gy [images, channels, places], in double */
 void cr_channel_sums(int64_t images, int64_t channels, int64_t places, const real *gy, real *sum);

@@ -3,12 +3,14 @@
  *   C (m x n) = op(A) op(B)            op(A) is m x k, op(B) is k x n, everything row-major
  *   C        += op(A) op(B)            when accumulate
  *
- * ta: A is stored k x m, and op(A) is its transpose; tb likewise: B is stored n x k. lda, ldb and ldc are the elements
- * from one stored row to the next. C must not overlap A or B. m, n or k may be 0 (k = 0: a sum of nothing).
+ * ta: A is stored k x m, and op(A) is its transpose; tb likewise: B is stored n x k. lda, ldb and
+ * ldc are the elements from one stored row to the next. C must not overlap A or B. m, n or k may be
+ * 0 (k = 0: a sum of nothing).
  *
- * Every element of C is the sum, in order, of chunks of CR_GEMM_CHUNK products, each chunk one chain of fused multiply-adds in
- * k order that starts at 0. So an element is the same to the last bit for any number of threads, any m and n around it, any
- * place in the matrix, any of the flags, with AVX2 and with AVX-512; and X X^T is exactly symmetric. */
+ * Every element of C is the sum, in order, of chunks of CR_GEMM_CHUNK products, each chunk one
+ * chain of fused multiply-adds in k order that starts at 0. So an element is the same to the last
+ * bit for any number of threads, any m and n around it, any place in the matrix, any of the flags,
+ * with AVX2 and with AVX-512; and X X^T is exactly symmetric. */
 #ifndef CR_KERNELS_GEMM_H
 #define CR_KERNELS_GEMM_H
 

@@ -1,4 +1,5 @@
-/* gemm_entry.h - the product as each instruction set has it; arguments as cr_gemm_serial, m, n, k > 0 */
+/* gemm_entry.h - the product as each instruction set has it; arguments as cr_gemm_serial,
+ * m, n, k > 0 */
 #ifndef CR_KERNELS_GEMM_ENTRY_H
 #define CR_KERNELS_GEMM_ENTRY_H
 

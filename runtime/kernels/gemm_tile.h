@@ -1,11 +1,14 @@
-/* gemm_tile.h - the product for one instruction set; gemm_plain.c, gemm_avx2.c and gemm_avx512.c include it
+/* gemm_tile.h - the product for one instruction set; gemm_plain.c, gemm_avx2.c and gemm_avx512.c
+ * include it
  *
- * The includer defines GEMM_ENTRY (the name of the function), GEMM_LANES (bytes of a vector), GEMM_ROWS and GEMM_COLUMNS
- * (the tile that lives in registers: rows, a multiple of 4, by columns in vectors) and may set the target before.
+ * The includer defines GEMM_ENTRY (the name of the function), GEMM_LANES (bytes of a vector),
+ * GEMM_ROWS and GEMM_COLUMNS (the tile that lives in registers: rows, a multiple of 4, by columns
+ * in vectors) and may set the target before.
  *
- * Blocks of B, CHUNK x WIDTH, are packed into panels as wide as the tile and stay in the second-level cache. Against each, A
- * passes by in packed panels as high as the tile, which stay in the first. The tile is one chain of fused multiply-adds
- * for each of its elements; at the edges it runs on panels padded with zeros, into a scrap tile. */
+ * Blocks of B, CHUNK x WIDTH, are packed into panels as wide as the tile and stay in the
+ * second-level cache. Against each, A passes by in packed panels as high as the tile, which stay in
+ * the first. The tile is one chain of fused multiply-adds for each of its elements; at the edges it
+ * runs on panels padded with zeros, into a scrap tile. */
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/real.h"
@@ -21,17 +24,16 @@ enum {
 };
 
 typedef real vector __attribute__((vector_size(GEMM_LANES)));
-typedef real loose_vector __attribute__((vector_size(GEMM_LANES), aligned(sizeof(real)), may_alias));
+typedef real loose_vector __attribute__((vector_size(GEMM_LANES), aligned(sizeof(real)),
+                                         may_alias));
 typedef real four __attribute__((vector_size(4 * sizeof(real))));
-typedef real loose_four __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+typedef real loose_four __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)),
+                                       may_alias));
 #ifdef CR_DOUBLE
 typedef int64_t four_index __attribute__((vector_size(32)));
 #else
 typedef int32_t four_index __attribute__((vector_size(16)));
 #endif
-
-static _Thread_local real packed_a[ROWS * CHUNK] __attribute__((aligned(64)));
-static _Thread_local real packed_b[WIDTH * CHUNK] __attribute__((aligned(64)));
 
 static inline void put(real *c, vector value, bool add) {
   loose_vector *to = (loose_vector *)c;
@@ -39,8 +41,9 @@ static inline void put(real *c, vector value, bool add) {
   *to = value;
 }
 
-/* C (rows x columns vectors) = or += one chunk. The accumulators are named one by one: as an array gcc 12 spills them,
- * and the tile falls to a third of its speed. `rows` and `columns` are constants where this is inlined. */
+/* C (rows x columns vectors) = or += one chunk. The accumulators are named one by one: as an array
+ * gcc 12 spills them, and the tile falls to a third of its speed. `rows` and `columns` are
+ * constants where this is inlined. */
 static inline __attribute__((always_inline)) void
 tile(const int rows, const int columns, int64_t k, const real *restrict a, const real *restrict b,
      real *restrict c, int64_t ldc, bool add) {
@@ -90,24 +93,27 @@ static void tile_of(int rows, int columns, int64_t k, const real *a, const real 
   }
 }
 
-/* to[p*width + i] = from[i*i_step + p*p_step] for p < k, i < n, and 0 for n <= i < width. One of the steps is 1. */
+static const real nothing[CHUNK];
+
+/* to[p*width + i] = from[i*i_step + p*p_step] for p < k, i < n, and 0 for n <= i < width. One of
+ * the steps is 1; width is a multiple of 4, k at most CHUNK. */
 static void pack(real *restrict to, int64_t width, int64_t n, int64_t k,
                  const real *restrict from, int64_t i_step, int64_t p_step) {
-  if (n < width)
-    for (int64_t p = 0; p < k; p++)
-      for (int64_t i = n; i < width; i++) to[p*width + i] = 0;
   if (i_step == 1) {
     for (int64_t p = 0; p < k; p++) {
       int64_t i = 0;
       for (; i + LANES <= n; i += LANES)
         *(loose_vector *)(to + p*width + i) = *(const loose_vector *)(from + p*p_step + i);
       for (; i < n; i++) to[p*width + i] = from[p*p_step + i];
+      for (; i < width; i++) to[p*width + i] = 0;
     }
     return;
   }
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {          /* 4 x 4 at a time, turned in registers */
-    const real *r0 = from + i*i_step, *r1 = r0 + i_step, *r2 = r1 + i_step, *r3 = r2 + i_step;
+  for (int64_t i = 0; i < width; i += 4) {      /* 4 x 4 at a time, turned in registers */
+    const real *r0 = i < n ? from + i*i_step : nothing;
+    const real *r1 = i + 1 < n ? from + (i + 1) * i_step : nothing;
+    const real *r2 = i + 2 < n ? from + (i + 2) * i_step : nothing;
+    const real *r3 = i + 3 < n ? from + (i + 3) * i_step : nothing;
     real *t = to + i;
     int64_t p = 0;
     for (; p + 4 <= k; p += 4, t += 4*width) {
@@ -124,15 +130,15 @@ static void pack(real *restrict to, int64_t width, int64_t n, int64_t k,
     }
     for (; p < k; p++, t += width) t[0] = r0[p], t[1] = r1[p], t[2] = r2[p], t[3] = r3[p];
   }
-  for (; i < n; i++)
-    for (int64_t p = 0; p < k; p++) to[p*width + i] = from[i*i_step + p];
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* One packed panel of A against all packed panels of B. */
-static void row_of_tiles(int64_t m, int64_t n, int64_t k, int64_t rows, real *c, int64_t ldc, bool add) {
+static void row_of_tiles(int64_t m, int64_t n, int64_t k, int64_t rows,
+                         const real *packed_a, const real *packed_b,
+                         real *c, int64_t ldc, bool add) {
   for (int64_t j = 0; j < n; j += COLUMNS) {
     int64_t wide = least(COLUMNS, n - j), columns = round_up(wide, LANES);
     const real *b = packed_b + j*k;
@@ -153,6 +159,9 @@ static void row_of_tiles(int64_t m, int64_t n, int64_t k, int64_t rows, real *c,
 
 void GEMM_ENTRY(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
                 const real *b, int64_t ldb, bool accumulate, real *c, int64_t ldc) {
+  /* 8 KiB and 384 KiB in float: the stack is the one memory a thread has without asking */
+  real packed_a[ROWS * CHUNK] __attribute__((aligned(64)));
+  real packed_b[WIDTH * CHUNK] __attribute__((aligned(64)));
   int64_t a_i = ta ? 1 : lda, a_p = ta ? lda : 1, b_j = tb ? ldb : 1, b_p = tb ? 1 : ldb;
   for (int64_t j = 0; j < n; j += WIDTH) {
     int64_t wide = least(WIDTH, n - j);
@@ -160,12 +169,14 @@ void GEMM_ENTRY(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a
       int64_t deep = least(CHUNK, k - p);
       for (int64_t l = 0; l < wide; l += COLUMNS) {
         int64_t have = least(COLUMNS, wide - l);
-        pack(packed_b + l*deep, round_up(have, LANES), have, deep, b + (j + l)*b_j + p*b_p, b_j, b_p);
+        pack(packed_b + l*deep, round_up(have, LANES), have, deep,
+             b + (j + l)*b_j + p*b_p, b_j, b_p);
       }
       for (int64_t i = 0; i < m; i += ROWS) {
         int64_t high = least(ROWS, m - i), rows = round_up(high, 4);
         pack(packed_a, rows, high, deep, a + i*a_i + p*a_p, a_i, a_p);
-        row_of_tiles(high, wide, deep, rows, c + i*ldc + j, ldc, accumulate || p > 0);
+        row_of_tiles(high, wide, deep, rows, packed_a, packed_b, c + i*ldc + j, ldc,
+                     accumulate || p > 0);
       }
     }
   }

@@ -16,10 +16,12 @@ enum { PANEL = 64 };            /* columns getri works on at a time */
 #endif
 
 /* Fortran passes everything by address, and the lengths of character arguments after the others. */
-void SYEVD(const char *jobz, const char *uplo, const int *n, real *a, const int *lda, real *w, real *work, const int *lwork,
-           int *iwork, const int *liwork, int *info, size_t jobz_length, size_t uplo_length);
+void SYEVD(const char *jobz, const char *uplo, const int *n, real *a, const int *lda, real *w,
+           real *work, const int *lwork, int *iwork,
+           const int *liwork, int *info, size_t jobz_length, size_t uplo_length);
 void GETRF(const int *m, const int *n, real *a, const int *lda, int *ipiv, int *info);
-void GETRI(const int *n, real *a, const int *lda, const int *ipiv, real *work, const int *lwork, int *info);
+void GETRI(const int *n, real *a, const int *lda, const int *ipiv, real *work, const int *lwork,
+           int *info);
 void openblas_set_num_threads(int threads);
 
 /* The bits of a result must not depend on how many threads OpenBLAS likes. */
@@ -47,7 +49,8 @@ bool cr_symmetric_eigen(int64_t n, real *a, real *value, void *work) {
   if (n == 0) return true;
   if (!is_finite(n, a)) return false;           /* LAPACK may go round for ever on a NaN */
   use_one_thread();
-  SYEVD("V", "L", &size, a, &size, value, work, &reals, (int *)((real *)work + reals), &ints, &info, 1, 1);
+  SYEVD("V", "L", &size, a, &size, value, work, &reals, (int *)((real *)work + reals), &ints, &info,
+        1, 1);
   return info == 0;
 }
 

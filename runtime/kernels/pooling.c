@@ -1,7 +1,8 @@
 /* pooling.c - see pooling.h
  *
- * A row of windows is worked on one place of the window at a time, so that the inner loop runs along the row whatever
- * the window. Windows of 2 x 2 that do not overlap, the usual ones, have loops of their own. */
+ * A row of windows is worked on one place of the window at a time, so that the inner loop runs
+ * along the row whatever the window. Windows of 2 x 2 that do not overlap, the usual ones, have
+ * loops of their own. */
 #include "kernels/pooling.h"
 
 #include <math.h>
@@ -40,7 +41,8 @@ bool cr_parts_check(const cr_parts *s, cr_error *err) {
     if (s->in[i] < 1)
       return cr_fail(err, CR_ESHAPE, "x has no elements along its %s", i == 0 ? "height" : "width");
     if (s->out[i] > most)
-      return cr_fail(err, CR_EVALUE, "output_size must be below 2^31, got %lld", (long long)s->out[i]);
+      return cr_fail(err, CR_EVALUE, "output_size must be below 2^31, got %lld",
+                     (long long)s->out[i]);
   }
   if (s->in[0] > most / s->in[1])
     return cr_fail(err, CR_ESHAPE, "a plane must have fewer than 2^31 elements, got %lld x %lld",
@@ -62,10 +64,11 @@ static bool is_two_by_two(const cr_window *w) {
   return true;
 }
 
-/* ---- the largest -------------------------------------------------------------------------------------- */
+/* ---- the largest ---------------------------------------------------------------------------- */
 
-/* Places are worked on as wide as the numbers they go with, AT_ONCE of them, so that comparing and choosing is the same
- * few instructions for a whole vector: branches on random numbers cost five times as much. */
+/* Places are worked on as wide as the numbers they go with, AT_ONCE of them, so that comparing and
+ * choosing is the same few instructions for a whole vector: branches on random numbers cost five
+ * times as much. */
 enum { AT_ONCE = 256 };
 #ifdef CR_DOUBLE
 typedef int64_t lane;
@@ -84,10 +87,13 @@ static inline void narrow(int64_t n, const lane *restrict at, uint16_t *restrict
 
 /* Vectors by hand: gcc 12 finds some of them in the loops, and not for short rows. */
 typedef real eight __attribute__((vector_size(8 * sizeof(real))));
-typedef real loose_eight __attribute__((vector_size(8 * sizeof(real)), aligned(sizeof(real)), may_alias));
+typedef real loose_eight __attribute__((vector_size(8 * sizeof(real)), aligned(sizeof(real)),
+                                        may_alias));
 typedef lane eight_lanes __attribute__((vector_size(8 * sizeof(real))));
-typedef lane loose_lanes __attribute__((vector_size(8 * sizeof(real)), aligned(sizeof(real)), may_alias));
-typedef uint16_t loose_places __attribute__((vector_size(8 * sizeof(uint16_t)), aligned(sizeof(uint16_t)), may_alias));
+typedef lane loose_lanes __attribute__((vector_size(8 * sizeof(real)), aligned(sizeof(real)),
+                                        may_alias));
+typedef uint16_t loose_places __attribute__((vector_size(8 * sizeof(uint16_t)),
+                                             aligned(sizeof(uint16_t)), may_alias));
 #define EVEN (eight_lanes){ 0, 2, 4, 6, 8, 10, 12, 14 }
 #define ODD (eight_lanes){ 1, 3, 5, 7, 9, 11, 13, 15 }
 #define BEATS(x, best) ((eight_lanes)~(x <= best) & (eight_lanes)(best == best))
@@ -104,7 +110,8 @@ max_eight_tiles(const real *up, const real *low, real *y, uint16_t *place) {
   eight above = (eight)CHOOSE(right, b, a), below = (eight)CHOOSE(right_below, d, c);
   eight_lanes lower = BEATS(below, above);
   *(loose_eight *)y = (eight)CHOOSE(lower, below, above);
-  *(loose_places *)place = __builtin_convertvector(CHOOSE(lower, 2 - right_below, -right), loose_places);
+  eight_lanes at = CHOOSE(lower, 2 - right_below, -right);
+  *(loose_places *)place = __builtin_convertvector(at, loose_places);
 }
 
 static inline void max_tile(const real *up, const real *low, real *y, uint16_t *place) {
@@ -126,14 +133,17 @@ max_tiles(int64_t n, const real *up, const real *low, real *y, uint16_t *place) 
 static inline __attribute__((always_inline)) void
 max_eight(const real *line, int64_t stride, lane here, real *y, lane *at) {
   eight v = *(const loose_eight *)line, best = *(loose_eight *)y;
-  if (stride == 2)      /* the second half from 7 on, not from 8: nothing past the last element is read */
-    v = __builtin_shuffle(v, (eight)*(const loose_eight *)(line + 7), (eight_lanes){ 0, 2, 4, 6, 9, 11, 13, 15 });
+  if (stride == 2) {    /* the second half from 7 on, not from 8: nothing past the end is read */
+    const eight_lanes every_other = { 0, 2, 4, 6, 9, 11, 13, 15 };
+    v = __builtin_shuffle(v, (eight)*(const loose_eight *)(line + 7), every_other);
+  }
   eight_lanes better = BEATS(v, best);
   *(loose_eight *)y = (eight)CHOOSE(better, v, best);
   *(loose_lanes *)at = (better & here) | (~better & *(loose_lanes *)at);
 }
 
-/* The same for n windows. Doing a window twice changes nothing, so the last eight may overlap those before. */
+/* The same for n windows. Doing a window twice changes nothing, so the last eight may overlap those
+ * before. */
 static inline __attribute__((always_inline)) void
 max_line(int64_t n, const real *line, int64_t stride, lane here, real *y, lane *at) {
   int64_t q = 0;
@@ -160,9 +170,11 @@ max_row(const cr_window *w, int64_t oh, int64_t ow0, int64_t n, const real *x, r
       first = first < ow0 ? ow0 : first;
       end = least(end, ow0 + n);
       const real *line = x + ih*w->in[1] + j * w->dilation[1] - w->padding[1] + first*stride;
-      if (stride == 1)      max_line(end - first, line, 1, here, y + first - ow0, at + first - ow0);
-      else if (stride == 2) max_line(end - first, line, 2, here, y + first - ow0, at + first - ow0);
-      else                  max_line(end - first, line, stride, here, y + first - ow0, at + first - ow0);
+      real *best = y + first - ow0;
+      lane *where = at + first - ow0;
+      if (stride == 1)      max_line(end - first, line, 1, here, best, where);
+      else if (stride == 2) max_line(end - first, line, 2, here, best, where);
+      else                  max_line(end - first, line, stride, here, best, where);
     }
   }
 }
@@ -197,7 +209,7 @@ void cr_max_pool(const cr_window *w, int64_t planes, const real *x, real *y, uin
   over_planes(w, planes, max_range, &j);
 }
 
-/* How far place 0 of the window is from the plane's first element, and another place from place 0 */
+/* How far place 0 of the window is from the plane's first element, and a place from place 0 */
 static inline int64_t window_at(const cr_window *w, int64_t oh, int64_t ow) {
   return (oh * w->stride[0] - w->padding[0]) * w->in[1] + ow * w->stride[1] - w->padding[1];
 }
@@ -247,7 +259,8 @@ CR_VECTOR static void max_grad_range(void *context, int64_t begin, int64_t end) 
   const cr_window *w = j->w;
   int64_t in = w->in[0] * w->in[1], out = w->out[0] * w->out[1], known[AT_ONCE];
   bool tiles = is_two_by_two(w) && w->in[0] / 2 == w->out[0] && w->in[1] / 2 == w->out[1];
-  for (int64_t k = 0; k < least(AT_ONCE, w->kernel[0] * w->kernel[1]); k++) known[k] = place_at(w, k);
+  for (int64_t k = 0; k < least(AT_ONCE, w->kernel[0] * w->kernel[1]); k++)
+    known[k] = place_at(w, k);
   for (int64_t p = begin; p < end; p++) {
     const real *gy = j->from + p*out;
     const uint16_t *place = j->place + p*out;
@@ -260,16 +273,18 @@ CR_VECTOR static void max_grad_range(void *context, int64_t begin, int64_t end) 
     for (int64_t oh = 0; oh < w->out[0]; oh++)
       for (int64_t ow = 0; ow < w->out[1]; ow++, place++, gy++)
         if (*place != NOWHERE)
-          gx[window_at(w, oh, ow) + (*place < AT_ONCE ? known[*place] : place_at(w, *place))] += *gy;
+          gx[window_at(w, oh, ow) +
+             (*place < AT_ONCE ? known[*place] : place_at(w, *place))] += *gy;
   }
 }
 
-void cr_max_pool_grad(const cr_window *w, int64_t planes, const uint16_t *place, const real *gy, real *gx) {
+void cr_max_pool_grad(const cr_window *w, int64_t planes, const uint16_t *place, const real *gy,
+                      real *gx) {
   job j = { .w = w, .from = gy, .to = gx, .place = (uint16_t *)(uintptr_t)place };
   over_planes(w, planes, max_grad_range, &j);
 }
 
-/* ---- the mean ----------------------------------------------------------------------------------------- */
+/* ---- the mean ------------------------------------------------------------------------------- */
 
 /* How many places of the window at position p of one side count */
 static inline int64_t counted(const cr_window *w, bool count_padding, int side, int64_t p) {
@@ -281,8 +296,10 @@ static inline int64_t counted(const cr_window *w, bool count_padding, int side, 
   return end > begin ? end - begin : 1;
 }
 
-/* x[q] /= the number of elements that count, for windows ow0 .. ow0+n-1 of row oh: the same for all but those at the ends */
-static inline void divide(const cr_window *w, bool count_padding, int64_t oh, int64_t ow0, int64_t n, real *restrict x) {
+/* x[q] /= the number of elements that count, for windows ow0 .. ow0+n-1 of row oh: the same for all
+ * but those at the ends */
+static inline void divide(const cr_window *w, bool count_padding, int64_t oh, int64_t ow0,
+                          int64_t n, real *restrict x) {
   int64_t high = counted(w, count_padding, 0, oh), first = 0, end = n;
   for (; first < n && counted(w, count_padding, 1, ow0 + first) != w->kernel[1]; first++)
     x[first] /= (real)(high * counted(w, count_padding, 1, ow0 + first));
@@ -350,12 +367,13 @@ CR_VECTOR static void avg_grad_range(void *context, int64_t begin, int64_t end) 
   }
 }
 
-void cr_avg_pool_grad(const cr_window *w, bool count_padding, int64_t planes, const real *gy, real *gx) {
+void cr_avg_pool_grad(const cr_window *w, bool count_padding, int64_t planes, const real *gy,
+                      real *gx) {
   job j = { .w = w, .count_padding = count_padding, .from = gy, .to = gx };
   over_planes(w, planes, avg_grad_range, &j);
 }
 
-/* ---- parts of a plane --------------------------------------------------------------------------------- */
+/* ---- parts of a plane ----------------------------------------------------------------------- */
 
 typedef struct {
   const cr_parts *s;
@@ -459,7 +477,8 @@ static void part_max_grad_range(void *context, int64_t begin, int64_t end) {
   }
 }
 
-void cr_part_max_grad(const cr_parts *s, int64_t planes, const int32_t *index, const real *gy, real *gx) {
+void cr_part_max_grad(const cr_parts *s, int64_t planes, const int32_t *index, const real *gy,
+                      real *gx) {
   part_job j = { s, gy, gx, (int32_t *)(uintptr_t)index };
   over_parts(s, planes, part_max_grad_range, &j);
 }

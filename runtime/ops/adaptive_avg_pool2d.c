@@ -2,8 +2,9 @@
  *
  *   x [B C H W]   ->   [B C P Q],  output_size = {P, Q}
  *
- * Part p takes rows floor(p H / P) to ceil((p + 1) H / P), the end not included, and columns likewise: parts overlap by one
- * line where the size does not divide. output_size = 1 is the mean over the plane. Sums in double. */
+ * Part p takes rows floor(p H / P) to ceil((p + 1) H / P), the end not included, and columns
+ * likewise: parts overlap by one line where the size does not divide. output_size = 1 is the mean
+ * over the plane. Sums in double. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -45,7 +46,8 @@ static void backward(cr_call *c) {
 }
 
 const cr_op cr_op_adaptive_avg_pool2d = {
-  .name = "adaptive_avg_pool2d", .help = "the mean of each of P x Q parts of each channel of images [B C H W]",
+  .name = "adaptive_avg_pool2d",
+  .help = "the mean of each of P x Q parts of each channel of images [B C H W]",
   .inputs = inputs, .outputs = outputs, .options = options, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = backward,
 };

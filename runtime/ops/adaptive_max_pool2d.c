@@ -2,7 +2,8 @@
  *
  *   x [B C H W]   ->   [B C P Q],  output_size = {P, Q}
  *
- * Parts as in adaptive_avg_pool2d. The gradient goes to the first of equal elements; a NaN is larger than any number. */
+ * Parts as in adaptive_avg_pool2d. The gradient goes to the first of equal elements; a NaN is
+ * larger than any number. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -41,11 +42,13 @@ static void forward(cr_call *c) {
 static void backward(cr_call *c) {
   cr_parts s;
   parts_of(c, &s, NULL);
-  cr_part_max_grad(&s, c->dim['B'] * c->dim['C'], c->saved, cr_reals(c->gout[0]), cr_reals(c->gin[0]));
+  cr_part_max_grad(&s, c->dim['B'] * c->dim['C'], c->saved, cr_reals(c->gout[0]),
+                   cr_reals(c->gin[0]));
 }
 
 const cr_op cr_op_adaptive_max_pool2d = {
-  .name = "adaptive_max_pool2d", .help = "the largest of each of P x Q parts of each channel of images [B C H W]",
+  .name = "adaptive_max_pool2d",
+  .help = "the largest of each of P x Q parts of each channel of images [B C H W]",
   .inputs = inputs, .outputs = outputs, .options = options, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = backward,
 };

@@ -1,6 +1,7 @@
 /* avg_pool1d.c - the mean of each window of each channel: avg_pool2d on planes one row high
  *
- *   x [B C W]   ->   [B C W'],  W' = floor or, with ceil_mode, ceil of (W + 2 padding - K) / stride, plus 1 */
+ *   x [B C W]   ->   [B C W'],  W' = floor or, with ceil_mode, ceil of (W + 2 padding - K) /
+ *       stride, plus 1 */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -13,10 +14,12 @@ static const cr_output outputs[] = { { "y", NULL, CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
   [KERNEL]    = { "kernel", 1, 1, INFINITY, "size of the window", CR_COUNT, .required = true },
-  [STRIDE]    = { "stride", NAN, 1, INFINITY, "step of the window; the kernel if not given", CR_COUNT },
+  [STRIDE]    = { "stride", NAN, 1, INFINITY, "step of the window; the kernel if not given",
+                  CR_COUNT },
   [PADDING]   = { "padding", 0, 0, INFINITY, "zeros before and after the sequence", CR_COUNT },
   [CEIL_MODE] = { "ceil_mode", 0, 0, 1, "keep a last window that is not complete", CR_FLAG },
-  [COUNT_INCLUDE_PAD] = { "count_include_pad", 1, 0, 1, "divide by all of the window, padding included", CR_FLAG },
+  [COUNT_INCLUDE_PAD] = { "count_include_pad", 1, 0, 1,
+                          "divide by all of the window, padding included", CR_FLAG },
   { 0 }
 };
 

@@ -1,9 +1,11 @@
 /* avg_pool2d.c - the mean of each window of each channel
  *
- *   x [B C H W]   ->   [B C H' W'],  H' = floor or, with ceil_mode, ceil of (H + 2 padding - K) / stride, plus 1
+ *   x [B C H W]   ->   [B C H' W'],  H' = floor or, with ceil_mode, ceil of (H + 2 padding - K) /
+ *       stride, plus 1
  *
- * The stride is the kernel unless given. count_include_pad: the zeros of the padding count as elements; otherwise the mean is
- * over what lies in the image. What a last window of ceil_mode reaches past the padding never counts. */
+ * The stride is the kernel unless given. count_include_pad: the zeros of the padding count as
+ * elements; otherwise the mean is over what lies in the image. What a last window of ceil_mode
+ * reaches past the padding never counts. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -17,10 +19,13 @@ static const cr_output outputs[] = { { "y", NULL, CR_TREAL }, { 0 } };
 static const cr_option options[] = {
   [KERNEL]    = { "kernel", 1, 1, INFINITY, "size of the window, one number or height and width",
                   CR_COUNTS, .required = true },
-  [STRIDE]    = { "stride", 1, 1, INFINITY, "step of the window, one number or two; the kernel if not given", CR_COUNTS },
-  [PADDING]   = { "padding", 0, 0, INFINITY, "zeros around the image, one number or two", CR_COUNTS },
+  [STRIDE]    = { "stride", 1, 1, INFINITY,
+                  "step of the window, one number or two; the kernel if not given", CR_COUNTS },
+  [PADDING]   = { "padding", 0, 0, INFINITY, "zeros around the image, one number or two",
+                  CR_COUNTS },
   [CEIL_MODE] = { "ceil_mode", 0, 0, 1, "keep a last window that is not complete", CR_FLAG },
-  [COUNT_INCLUDE_PAD] = { "count_include_pad", 1, 0, 1, "divide by all of the window, padding included", CR_FLAG },
+  [COUNT_INCLUDE_PAD] = { "count_include_pad", 1, 0, 1,
+                          "divide by all of the window, padding included", CR_FLAG },
   { 0 }
 };
 

@@ -56,8 +56,10 @@ static void backward(cr_call *c) {
   conv_of(c, &v, NULL);
   const real *gy = cr_reals(c->gout[0]);
   if (c->gin[X]) cr_conv_grad_x(&v, cr_reals(c->in[WEIGHT]), gy, NULL, cr_reals(c->gin[X]));
-  if (c->gin[WEIGHT]) cr_conv_grad_weight(&v, cr_reals(c->in[X]), gy, cr_reals(c->gin[WEIGHT]), c->scratch);
-  if (c->gin[BIAS]) cr_channel_sums(v.images, v.filters, v.window.out[1], gy, cr_reals(c->gin[BIAS]));
+  if (c->gin[WEIGHT])
+    cr_conv_grad_weight(&v, cr_reals(c->in[X]), gy, cr_reals(c->gin[WEIGHT]), c->scratch);
+  if (c->gin[BIAS])
+    cr_channel_sums(v.images, v.filters, v.window.out[1], gy, cr_reals(c->gin[BIAS]));
 }
 
 const cr_op cr_op_conv1d = {

@@ -3,9 +3,11 @@
  *   x [B C H W], weight [O C/groups K L], bias [O] or nil   ->   [B O H' W']
  *   H' = floor((H + 2 padding - dilation (K - 1) - 1) / stride) + 1, W' likewise
  *
- *   y[b, o, p, q] = bias[o] + sum_{c, i, j} weight[o, c, i, j] x[b, c, p stride - padding + i dilation, q ... + j dilation]
+ *   y[b, o, p, q] = bias[o] + sum_{c, i, j} weight[o, c, i, j] x[b, c, row, column]
+ *   row = p stride - padding + i dilation, column = q stride - padding + j dilation
  *
- * The padding is 0. With groups, filter o sees only the channels of its own part. kernels/conv.h has the computation. */
+ * The padding is 0. With groups, filter o sees only the channels of its own part. kernels/conv.h
+ * has the computation. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -23,9 +25,12 @@ static const cr_input inputs[] = {
 static const cr_output outputs[] = { { "y", NULL, CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
-  [STRIDE]   = { "stride",   1, 1, INFINITY, "step of the window, one number or height and width", CR_COUNTS },
-  [PADDING]  = { "padding",  0, 0, INFINITY, "zeros around the image, one number or height and width", CR_COUNTS },
-  [DILATION] = { "dilation", 1, 1, INFINITY, "distance of the window's places, one number or two", CR_COUNTS },
+  [STRIDE]   = { "stride",   1, 1, INFINITY, "step of the window, one number or height and width",
+                 CR_COUNTS },
+  [PADDING]  = { "padding",  0, 0, INFINITY,
+                 "zeros around the image, one number or height and width", CR_COUNTS },
+  [DILATION] = { "dilation", 1, 1, INFINITY, "distance of the window's places, one number or two",
+                 CR_COUNTS },
   [GROUPS]   = { "groups",   1, 1, INFINITY, "parts the channels are cut into", CR_COUNT },
   { 0 }
 };
@@ -34,7 +39,8 @@ static bool conv_of(cr_call *c, cr_conv *v, cr_error *err) {
   cr_window *w = &v->window;
   *v = (cr_conv){ .images = c->dim['B'], .channels = c->dim['C'], .filters = c->dim['O'],
                   .groups = (int64_t)c->option[GROUPS],
-                  .window = { .in = { c->dim['H'], c->dim['W'] }, .kernel = { c->dim['K'], c->dim['L'] } } };
+                  .window = { .in = { c->dim['H'], c->dim['W'] }, 
+                              .kernel = { c->dim['K'], c->dim['L'] } } };
   return cr_option_counts(c, STRIDE, 2, 1, w->stride, err) &&
          cr_option_counts(c, PADDING, 2, 0, w->padding, err) &&
          cr_option_counts(c, DILATION, 2, 1, w->dilation, err) && cr_window_set(w, false, err);
@@ -60,14 +66,17 @@ static void backward(cr_call *c) {
   conv_of(c, &v, NULL);
   const real *gy = cr_reals(c->gout[0]);
   if (c->gin[X]) cr_conv_grad_x(&v, cr_reals(c->in[WEIGHT]), gy, NULL, cr_reals(c->gin[X]));
-  if (c->gin[WEIGHT]) cr_conv_grad_weight(&v, cr_reals(c->in[X]), gy, cr_reals(c->gin[WEIGHT]), c->scratch);
+  if (c->gin[WEIGHT])
+    cr_conv_grad_weight(&v, cr_reals(c->in[X]), gy, cr_reals(c->gin[WEIGHT]), c->scratch);
   if (c->gin[BIAS])
-    cr_channel_sums(v.images, v.filters, v.window.out[0] * v.window.out[1], gy, cr_reals(c->gin[BIAS]));
+    cr_channel_sums(v.images, v.filters, v.window.out[0] * v.window.out[1], gy,
+                    cr_reals(c->gin[BIAS]));
 }
 
 const cr_op cr_op_conv2d = {
   .name = "conv2d", .help = "convolution of images [B C H W] with filters [O C/groups K L]",
-  .formula = "y[b,o,p,q] = bias[o] + sum_{c,i,j} weight[o,c,i,j] x[b,c,p stride - padding + i dilation, ...]",
+  .formula = "y[b,o,p,q] = bias[o] + sum_{c,i,j} weight[o,c,i,j] "
+             "x[b,c,p stride - padding + i dilation, ...]",
   .inputs = inputs, .outputs = outputs, .options = options,
   .backward_reads = CR_READS_IN0 | CR_READS_IN1,
   .check = check, .forward = forward, .backward = backward,

@@ -1,10 +1,12 @@
 /* eigh.c - eigenvalues and eigenvectors of a symmetric matrix
  *
- *   x [N N]   ->   values [N], vectors [N N]          (x + x^T) / 2 = sum_i values[i] vectors[i]^T vectors[i]
+ *   x [N N]   ->   values [N], vectors [N N]
+ *   (x + x^T) / 2 = sum_i values[i] vectors[i]^T vectors[i]
  *
- * The largest eigenvalue comes first; eigenvectors are the ROWS of `vectors`, of length 1, each with the sign that makes its
- * component of largest magnitude positive. LAPACK's divide and conquer, on one thread. Where it fails, and for an x that is not
- * finite, everything is NaN. There is no gradient. */
+ * The largest eigenvalue comes first; eigenvectors are the ROWS of `vectors`, of length 1, each
+ * with the sign that makes its component of largest magnitude positive. LAPACK's divide and
+ * conquer, on one thread. Where it fails, and for an x that is not finite, everything is NaN. There
+ * is no gradient. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -62,9 +64,11 @@ static void forward(cr_call *c) {
 }
 
 const cr_op cr_op_eigh = {
-  .name = "eigh", .help = "eigenvalues, largest first, and eigenvectors, as rows, of a symmetric matrix [N N]",
+  .name = "eigh",
+  .help = "eigenvalues, largest first, and eigenvectors, as rows, of a symmetric matrix [N N]",
   .formula = "x = sum_i values[i] vectors[i]^T vectors[i]",
-  .differs = "largest eigenvalue first and eigenvectors as rows, where LAPACK has the smallest first and columns",
+  .differs = "largest eigenvalue first and eigenvectors as rows; LAPACK has the smallest first "
+             "and columns",
   .inputs = inputs, .outputs = outputs,
   .check = check, .forward = forward,
 };

@@ -3,7 +3,8 @@
  *   y = x^-1                        x [... N N] -> y [... N N]
  *   dL/dx = -y^T (dL/dy) y^T
  *
- * By LU with partial pivoting, LAPACK on one thread. An exactly singular matrix, or one that is not finite, gives NaN. */
+ * By LU with partial pivoting, LAPACK on one thread. An exactly singular matrix, or one that is not
+ * finite, gives NaN. */
 #include <math.h>
 #include <string.h>
 
@@ -21,7 +22,8 @@ static bool check(cr_call *c, cr_error *err) {
                    (long long)x->shape[x->ndim - 2], (long long)x->shape[x->ndim - 1]);
   int64_t n = c->dim['N'];
   if (n > CR_LAPACK_MOST)
-    return cr_fail(err, CR_ESHAPE, "x may have at most %d rows, got %lld", CR_LAPACK_MOST, (long long)n);
+    return cr_fail(err, CR_ESHAPE, "x may have at most %d rows, got %lld", CR_LAPACK_MOST,
+                   (long long)n);
   c->scratch_bytes = cr_invert_bytes(n);
   c->backward_scratch_bytes = (size_t)(n*n) * sizeof(real);
   return true;

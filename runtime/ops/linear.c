@@ -1,6 +1,7 @@
 /* linear.c - an affine map of the last dimension
  *
- *   y[..., o] = bias[o] + sum_i weight[o, i] x[..., i]        x [... I], weight [O I], bias [O] or nil -> [... O]
+ *   y[..., o] = bias[o] + sum_i weight[o, i] x[..., i]
+ *   x [... I], weight [O I], bias [O] or nil -> [... O]
  *
  *   dL/dx = g weight,   dL/dweight = g^T x,   dL/dbias = sum of the rows of g, in double */
 #include "autograd/op.h"
@@ -66,9 +67,11 @@ static void backward(cr_call *c) {
   int64_t rows = rows_of(c->gout[0]), I = c->dim['I'], O = c->dim['O'];
   const real *g = cr_reals(c->gout[0]);
   if (c->gin[X])
-    cr_gemm(false, false, rows, I, O, g, O, cr_reals(c->in[WEIGHT]), I, false, cr_reals(c->gin[X]), I);
+    cr_gemm(false, false, rows, I, O, g, O, cr_reals(c->in[WEIGHT]), I, false,
+            cr_reals(c->gin[X]), I);
   if (c->gin[WEIGHT])
-    cr_gemm(true, false, O, I, rows, g, O, cr_reals(c->in[X]), I, false, cr_reals(c->gin[WEIGHT]), I);
+    cr_gemm(true, false, O, I, rows, g, O, cr_reals(c->in[X]), I, false,
+            cr_reals(c->gin[WEIGHT]), I);
   if (c->gin[BIAS]) {
     job j = { rows, O, g, cr_reals(c->gin[BIAS]) };
     cr_pool_for(O, rows * 64 > 20000 ? 64 : O, sum_columns, &j);
@@ -76,7 +79,8 @@ static void backward(cr_call *c) {
 }
 
 const cr_op cr_op_linear = {
-  .name = "linear", .help = "an affine map of the last dimension: x [... I], weight [O I], bias [O]",
+  .name = "linear",
+  .help = "an affine map of the last dimension: x [... I], weight [O I], bias [O]",
   .formula = "y = x weight^T + bias",
   .inputs = inputs, .outputs = outputs, .backward_reads = CR_READS_IN0 | CR_READS_IN1,
   .check = check, .forward = forward, .backward = backward,

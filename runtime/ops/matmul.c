@@ -2,11 +2,12 @@
  *
  *   x [M K], y [K N]          -> [M N]
  *   x [... M K], y [... K N]  -> [... M N]      the leading dimensions are broadcast
- *   x [K]                     a row, and the result loses that dimension;  y [K]: a column, likewise
+ *   x [K]                     a row, and the result loses that dimension
+ *   y [K]                     a column, likewise
  *
- * transpose_x and transpose_y turn the last two dimensions first. Neither they nor an input that is a transposed view cost
- * a copy: gemm reads both ways. With g the gradient of the result, dL/dx = g y^T and dL/dy = x^T g, summed in order over the
- * leading dimensions that were broadcast. */
+ * transpose_x and transpose_y turn the last two dimensions first. Neither they nor an input that is
+ * a transposed view cost a copy: gemm reads both ways. With g the gradient of the result, dL/dx = g
+ * y^T and dL/dy = x^T g, summed in order over the leading dimensions that were broadcast. */
 #include "autograd/op.h"
 #include "base/pool.h"
 #include "kernels/gemm.h"
@@ -27,8 +28,9 @@ static const cr_option options[] = {
   { 0 }
 };
 
-/* One operand, as a matrix of `rows` x `columns` after the option: what gemm is to be told, and how to step through the
- * leading dimensions, aligned to the result's: in memory, and in its gradient, 0 where it is broadcast. */
+/* One operand, as a matrix of `rows` x `columns` after the option: what gemm is to be told, and how
+ * to step through the leading dimensions, aligned to the result's: in memory, and in its gradient,
+ * 0 where it is broadcast. */
 typedef struct {
   bool option, turned, copied;
   int64_t rows, columns, ld, step[CR_MAX_DIMS], gradient_step[CR_MAX_DIMS];
@@ -83,16 +85,19 @@ static bool plan_of(cr_call *c, plan *p, cr_error *err) {
     return cr_fail(err, CR_ESHAPE, "x and y need 1 dimension or more, got shapes %s and %s",
                    cr_shape_text(x->ndim, x->shape, a), cr_shape_text(y->ndim, y->shape, b));
   if ((tx && p->vector_x) || (ty && p->vector_y))
-    return cr_fail(err, CR_ESHAPE, "transpose_%c needs 2 dimensions or more, got 1", tx && p->vector_x ? 'x' : 'y');
+    return cr_fail(err, CR_ESHAPE, "transpose_%c needs 2 dimensions or more, got 1",
+                   tx && p->vector_x ? 'x' : 'y');
   read_matrix(x, tx, true, &p->x);
   read_matrix(y, ty, false, &p->y);
   p->m = p->x.rows, p->k = p->x.columns, p->n = p->y.columns;
   if (p->k != p->y.rows)
-    return cr_fail(err, CR_ESHAPE, "x of shape %s%s has rows of %lld, but y of shape %s%s has columns of %lld",
+    return cr_fail(err, CR_ESHAPE,
+                   "x of shape %s%s has rows of %lld, but y of shape %s%s has columns of %lld",
                    cr_shape_text(x->ndim, x->shape, a), tx ? " transposed" : "", (long long)p->k,
-                   cr_shape_text(y->ndim, y->shape, b), ty ? " transposed" : "", (long long)p->y.rows);
-  if (!cr_shape_broadcast(x->ndim > 2 ? x->ndim - 2 : 0, x->shape, y->ndim > 2 ? y->ndim - 2 : 0, y->shape,
-                          &p->dims, p->batch))
+                   cr_shape_text(y->ndim, y->shape, b), ty ? " transposed" : "",
+                   (long long)p->y.rows);
+  if (!cr_shape_broadcast(x->ndim > 2 ? x->ndim - 2 : 0, x->shape,
+                          y->ndim > 2 ? y->ndim - 2 : 0, y->shape, &p->dims, p->batch))
     return cr_fail(err, CR_ESHAPE, "the leading dimensions of shapes %s and %s do not fit",
                    cr_shape_text(x->ndim, x->shape, a), cr_shape_text(y->ndim, y->shape, b));
   p->batches = 1;
@@ -142,7 +147,8 @@ static void prepare(cr_call *c, plan *p) {
   }
 }
 
-/* Sets at[d] for the leading dimensions that s shares among several (or does not), from the running number `i` of them. */
+/* Sets at[d] for the leading dimensions that s shares among several (or does not), from the running
+ * number `i` of them. */
 static void locate(const plan *p, const side *s, bool shared, int64_t i, int64_t *at) {
   for (int d = p->dims - 1; d >= 0; d--) {
     if (s->shared[d] != shared) continue;
@@ -157,8 +163,9 @@ static int64_t offset(const plan *p, const int64_t *step, const int64_t *at) {
   return sum;
 }
 
-typedef void (*product_fn)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
-                           const real *b, int64_t ldb, bool accumulate, real *c, int64_t ldc);
+typedef void (*product_fn)(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
+                           const real *a, int64_t lda, const real *b, int64_t ldb,
+                           bool accumulate, real *c, int64_t ldc);
 
 typedef struct {
   plan p;
@@ -174,12 +181,14 @@ static void forward_range(void *context, int64_t begin, int64_t end) {
   int64_t at[CR_MAX_DIMS];
   for (int64_t b = begin; b < end; b++) {
     locate(p, &nothing_shared, false, b, at);
-    j->product(p->x.turned, p->y.turned, p->m, p->n, p->k, p->x.data + offset(p, p->x.step, at), p->x.ld,
+    j->product(p->x.turned, p->y.turned, p->m, p->n, p->k,
+               p->x.data + offset(p, p->x.step, at), p->x.ld,
                p->y.data + offset(p, p->y.step, at), p->y.ld, false, j->to + b * p->m * p->n, p->n);
   }
 }
 
-/* The result's matrices that one matrix of side s went into: their number, and where number i of them lies */
+/* The result's matrices that one matrix of side s went into: their number, and where number i of
+ * them lies */
 static int64_t uses(const plan *p, const side *s) {
   int64_t count = 1;
   for (int d = 0; d < p->dims; d++)
@@ -201,10 +210,13 @@ static void grad_x_range(void *context, int64_t begin, int64_t end) {
     for (int64_t u = 0; u < count; u++) {
       locate(p, &p->x, false, t, at);
       locate(p, &p->x, true, u, at);
-      const real *g = j->g + number_of(p, at) * p->m * p->n, *y = p->y.data + offset(p, p->y.step, at);
+      const real *g = j->g + number_of(p, at) * p->m * p->n;
+      const real *y = p->y.data + offset(p, p->y.step, at);
       real *gx = j->to + offset(p, p->x.gradient_step, at);
-      if (p->x.option) j->product(p->y.turned, true, p->k, p->m, p->n, y, p->y.ld, g, p->n, u > 0, gx, p->m);
-      else j->product(false, !p->y.turned, p->m, p->k, p->n, g, p->n, y, p->y.ld, u > 0, gx, p->k);
+      if (p->x.option)
+        j->product(p->y.turned, true, p->k, p->m, p->n, y, p->y.ld, g, p->n, u > 0, gx, p->m);
+      else
+        j->product(false, !p->y.turned, p->m, p->k, p->n, g, p->n, y, p->y.ld, u > 0, gx, p->k);
     }
 }
 
@@ -216,14 +228,18 @@ static void grad_y_range(void *context, int64_t begin, int64_t end) {
     for (int64_t u = 0; u < count; u++) {
       locate(p, &p->y, false, t, at);
       locate(p, &p->y, true, u, at);
-      const real *g = j->g + number_of(p, at) * p->m * p->n, *x = p->x.data + offset(p, p->x.step, at);
+      const real *g = j->g + number_of(p, at) * p->m * p->n;
+      const real *x = p->x.data + offset(p, p->x.step, at);
       real *gy = j->to + offset(p, p->y.gradient_step, at);
-      if (p->y.option) j->product(true, p->x.turned, p->n, p->k, p->m, g, p->n, x, p->x.ld, u > 0, gy, p->k);
-      else j->product(!p->x.turned, false, p->k, p->n, p->m, x, p->x.ld, g, p->n, u > 0, gy, p->n);
+      if (p->y.option)
+        j->product(true, p->x.turned, p->n, p->k, p->m, g, p->n, x, p->x.ld, u > 0, gy, p->k);
+      else
+        j->product(!p->x.turned, false, p->k, p->n, p->m, x, p->x.ld, g, p->n, u > 0, gy, p->n);
     }
 }
 
-/* Many small products go to the pool by the number, a few large ones each spread over it. The bits are the same. */
+/* Many small products go to the pool by the number, a few large ones each spread over it. The bits
+ * are the same. */
 static void over_batches(job *j, int64_t count, int64_t uses_of_each, cr_range_fn fn) {
   const double spread = 1 << 20;
   double work = (double)j->p.m * (double)j->p.n * (double)j->p.k * (double)uses_of_each;
@@ -252,7 +268,8 @@ static void backward(cr_call *c) {
 }
 
 const cr_op cr_op_matmul = {
-  .name = "matmul", .help = "matrix product by numpy's rules: vectors, matrices, stacks of matrices",
+  .name = "matmul",
+  .help = "matrix product by numpy's rules: vectors, matrices, stacks of matrices",
   .formula = "out[..., i, j] = sum_k x[..., i, k] y[..., k, j]",
   .inputs = inputs, .outputs = outputs, .options = options,
   .check = check, .forward = forward, .backward = backward,

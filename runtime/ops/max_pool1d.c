@@ -1,7 +1,8 @@
 /* max_pool1d.c - the largest of each window of each channel: max_pool2d on planes one row high
  *
  *   x [B C W]   ->   [B C W']
- *   W' = floor or, with ceil_mode, ceil of (W + 2 padding - dilation (K - 1) - 1) / stride, plus 1 */
+ *   W' = floor or, with ceil_mode, ceil of (W + 2 padding - dilation (K - 1) - 1) / stride, plus 1
+ */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -14,7 +15,8 @@ static const cr_output outputs[] = { { "y", NULL, CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
   [KERNEL]    = { "kernel", 1, 1, INFINITY, "size of the window", CR_COUNT, .required = true },
-  [STRIDE]    = { "stride", NAN, 1, INFINITY, "step of the window; the kernel if not given", CR_COUNT },
+  [STRIDE]    = { "stride", NAN, 1, INFINITY, "step of the window; the kernel if not given",
+                  CR_COUNT },
   [PADDING]   = { "padding", 0, 0, INFINITY, "places before and after the sequence", CR_COUNT },
   [DILATION]  = { "dilation", 1, 1, INFINITY, "distance of the window's places", CR_COUNT },
   [CEIL_MODE] = { "ceil_mode", 0, 0, 1, "keep a last window that is not complete", CR_FLAG },
@@ -46,7 +48,8 @@ static void forward(cr_call *c) {
 static void backward(cr_call *c) {
   cr_window w;
   window_of(c, &w, NULL);
-  cr_max_pool_grad(&w, c->dim['B'] * c->dim['C'], c->saved, cr_reals(c->gout[0]), cr_reals(c->gin[0]));
+  cr_max_pool_grad(&w, c->dim['B'] * c->dim['C'], c->saved, cr_reals(c->gout[0]),
+                   cr_reals(c->gin[0]));
 }
 
 const cr_op cr_op_max_pool1d = {

@@ -3,9 +3,10 @@
  *   x [B C H W]   ->   [B C H' W'], and with return_indices where in the plane each came from
  *   H' = floor or, with ceil_mode, ceil of (H + 2 padding - dilation (K - 1) - 1) / stride, plus 1
  *
- * The stride is the kernel unless given. Of equal elements the first in row-major order is meant, and the whole gradient goes
- * to it. A NaN is larger than any number. Padding, at most half of the kernel, never wins. With ceil_mode a last window that
- * would begin past the input and its padding on the left is left out. An index is 1-based, (row - 1) W + column. */
+ * The stride is the kernel unless given. Of equal elements the first in row-major order is meant,
+ * and the whole gradient goes to it. A NaN is larger than any number. Padding, at most half of the
+ * kernel, never wins. With ceil_mode a last window that would begin past the input and its padding
+ * on the left is left out. An index is 1-based, (row - 1) W + column. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -21,11 +22,15 @@ static const cr_output outputs[] = {
 static const cr_option options[] = {
   [KERNEL]    = { "kernel", 1, 1, INFINITY, "size of the window, one number or height and width",
                   CR_COUNTS, .required = true },
-  [STRIDE]    = { "stride", 1, 1, INFINITY, "step of the window, one number or two; the kernel if not given", CR_COUNTS },
-  [PADDING]   = { "padding", 0, 0, INFINITY, "rows and columns around the image, one number or two", CR_COUNTS },
-  [DILATION]  = { "dilation", 1, 1, INFINITY, "distance of the window's places, one number or two", CR_COUNTS },
+  [STRIDE]    = { "stride", 1, 1, INFINITY,
+                  "step of the window, one number or two; the kernel if not given", CR_COUNTS },
+  [PADDING]   = { "padding", 0, 0, INFINITY, "rows and columns around the image, one number or two",
+                  CR_COUNTS },
+  [DILATION]  = { "dilation", 1, 1, INFINITY, "distance of the window's places, one number or two",
+                  CR_COUNTS },
   [CEIL_MODE] = { "ceil_mode", 0, 0, 1, "keep a last window that is not complete", CR_FLAG },
-  [RETURN_INDICES] = { "return_indices", 0, 0, 1, "also give the place of each in its plane, 1-based", CR_FLAG },
+  [RETURN_INDICES] = { "return_indices", 0, 0, 1,
+                       "also give the place of each in its plane, 1-based", CR_FLAG },
   { 0 }
 };
 
@@ -61,13 +66,15 @@ static void forward(cr_call *c) {
   cr_max_pool(&w, planes, cr_reals(c->in[0]), cr_reals(c->out[0]), c->saved);
   if (c->option[RETURN_INDICES] == 0) return;
   int64_t *index = cr_ints(c->out[1]);
-  for (int64_t i = 0; i < planes * out; i++) index[i] = cr_max_pool_index(&w, i % out, place[i]) + 1;
+  for (int64_t i = 0; i < planes * out; i++)
+    index[i] = cr_max_pool_index(&w, i % out, place[i]) + 1;
 }
 
 static void backward(cr_call *c) {
   cr_window w;
   window_of(c, &w, NULL);
-  cr_max_pool_grad(&w, c->dim['B'] * c->dim['C'], c->saved, cr_reals(c->gout[0]), cr_reals(c->gin[0]));
+  cr_max_pool_grad(&w, c->dim['B'] * c->dim['C'], c->saved, cr_reals(c->gout[0]),
+                   cr_reals(c->gin[0]));
 }
 
 const cr_op cr_op_max_pool2d = {

@@ -24,13 +24,16 @@ static void rows(void *context, int64_t begin, int64_t end) {
     for (int64_t j = 0; j < n; j++) out[i*n + j] = x[i] * y[j];
 }
 
-static void forward(cr_call *c) { cr_pool_for(c->dim['M'], (1 << 16) / (c->dim['N'] + 1) + 1, rows, c); }
+static void forward(cr_call *c) {
+  cr_pool_for(c->dim['M'], (1 << 16) / (c->dim['N'] + 1) + 1, rows, c);
+}
 
 static void backward(cr_call *c) {
   int64_t m = c->dim['M'], n = c->dim['N'];
   const real *g = cr_reals(c->gout[0]);
-  if (c->gin[X]) cr_gemm(false, false, m, 1, n, g, n, cr_reals(c->in[Y]), 1, false, cr_reals(c->gin[X]), 1);
-  if (c->gin[Y]) cr_gemm(true, false, n, 1, m, g, n, cr_reals(c->in[X]), 1, false, cr_reals(c->gin[Y]), 1);
+  const real *x = cr_reals(c->in[X]), *y = cr_reals(c->in[Y]);
+  if (c->gin[X]) cr_gemm(false, false, m, 1, n, g, n, y, 1, false, cr_reals(c->gin[X]), 1);
+  if (c->gin[Y]) cr_gemm(true, false, n, 1, m, g, n, x, 1, false, cr_reals(c->gin[Y]), 1);
 }
 
 const cr_op cr_op_outer = {

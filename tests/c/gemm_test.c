@@ -42,7 +42,8 @@ static void check_product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, boo
         continue;
       }
       for (int64_t p = 0; p < k; p++)
-        want += (double)(ta ? a[p*lda + i] : a[i*lda + p]) * (double)(tb ? b[j*ldb + p] : b[p*ldb + j]);
+        want += (double)(ta ? a[p*lda + i] : a[i*lda + p]) * (double)(tb ? b[j*ldb + p]
+                                                                      : b[p*ldb + j]);
       if (fabs((double)c[i*ldc + j] - want) > (double)CR_REAL_EPSILON * (8 + (double)k))
         fail_msg("%d%d %dx%dx%d at %d,%d: got %.17g, want %.17g", ta, tb, (int)m, (int)n, (int)k,
                  (int)i, (int)j, (double)c[i*ldc + j], want);
@@ -80,7 +81,8 @@ static void of_nothing_is_zero_or_unchanged(void **state) {
 
 static void has_the_same_bits_on_any_number_of_threads(void **state) {
   (void)state;
-  static const int shape[][3] = { { 300, 200, 300 }, { 1, 4000, 400 }, { 4000, 1, 400 }, { 64, 577, 1000 } };
+  static const int shape[][3] = { { 300, 200, 300 }, { 1, 4000, 400 }, { 4000, 1, 400 }, { 64, 577,
+                                                                                           1000 } };
   for (int s = 0; s < 4; s++) {
     int64_t m = shape[s][0], n = shape[s][1], k = shape[s][2];
     real *a = filled(m*k, 3), *b = filled(k*n, 4), *one = garbage(m*n), *many = garbage(m*n);
