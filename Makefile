@@ -101,11 +101,11 @@ deps-print:
 # ---- running and testing
 
 run: deps
-	@$(MAKE) --no-print-directory crun
+	@$(MAKE) --no-print-directory -j$$(nproc) crun
 	./crun experiments/triplet_faces.lua
 
 test: deps-test
-	@$(MAKE) --no-print-directory crun c-tests
+	@$(MAKE) --no-print-directory -j$$(nproc) crun c-tests
 	@CRUN=./crun sh tests/run.sh $(BUILD)/tests
 
 c-tests: $(C_TESTS)
@@ -116,7 +116,7 @@ $(BUILD)/tests/%: tests/c/%.c $(FLOAT)
 
 # address and undefined-behaviour sanitizers, no caching allocator, a collection at every allocation
 check: deps-test
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/check CFLAGS='-O1 -g' \
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=$(BUILD)/check CFLAGS='-O1 -g' \
 	  SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DCR_NO_CACHE -DCR_NO_CLONES' \
 	  $(BUILD)/check/crun
 	@CRUN=$(BUILD)/check/crun sh tests/run.sh --check

@@ -190,7 +190,7 @@ function M.batch_norm(p, i)
   return { out = out, running_mean = i.running_mean, running_var = i.running_var }
 end
 function M.layer_norm(p, i)
-  return crun.layer_norm(i.x, i.weight, i.bias, { dims = #p.normalized_shape, eps = p.eps })
+  return crun.layer_norm(i.x, i.weight, i.bias, { normalized_shape = p.normalized_shape, eps = p.eps })
 end
 function M.group_norm(p, i) return crun.group_norm(i.x, i.weight, i.bias, { groups = p.groups, eps = p.eps }) end
 function M.instance_norm(p, i) return crun.instance_norm(i.x, i.weight, i.bias, { eps = p.eps }) end
@@ -220,11 +220,16 @@ end
 M.mse_loss, M.l1_loss = loss "mse", loss "l1"
 M.huber_loss = loss("huber", function(p) return { delta = p.delta } end)
 M.smooth_l1_loss = loss("smooth_l1", function(p) return { beta = p.beta } end)
-M.kl_div = loss("kl_div", function(p) return { log_target = p.log_target } end)
+-- the two that torch takes log-probabilities for are given logits
+function M.kl_div(p, i)
+  return crun.losses.kl_div { reduction = p.reduction, log_target = p.log_target or false } (i.x:log_softmax(-1), i.target)
+end
 M.bce_loss = loss("binary_cross_entropy", function() return { from = "probabilities" } end)
 M.bce_with_logits = loss("binary_cross_entropy", function() return { from = "logits" } end)
 M.hinge_embedding_loss = loss("hinge_embedding", function(p) return { margin = p.margin } end)
-function M.nll_loss(p, i) return crun.losses.nll { reduction = p.reduction } (i.x, one_based(i.target)) end
+function M.nll_loss(p, i)
+  return crun.losses.nll { reduction = p.reduction } (i.x:log_softmax(-1), one_based(i.target))
+end
 function M.cosine_embedding_loss(p, i)
   return crun.losses.cosine_embedding { margin = p.margin, reduction = p.reduction } (i.x, i.y, i.target)
 end

@@ -1,10 +1,12 @@
---- How the golden cases of `optim` are said in crun: optimisers, clipping and schedules of the Lua library.
+--- How the golden cases of `optim` are said in crun: optimisers, clipping and schedules of the Lua
+-- library.
 local crun = require "crun"
 local nn, optim, schedule = crun.nn, crun.optim, crun.schedule
 local M = {}
 
 local names = {
-  sgd = "SGD", adam = "Adam", adamw = "AdamW", nadam = "NAdam", adamax = "Adamax", adagrad = "Adagrad",
+  sgd = "SGD", adam = "Adam", adamw = "AdamW", nadam = "NAdam", adamax = "Adamax",
+  adagrad = "Adagrad",
   adadelta = "Adadelta", rmsprop = "RMSprop", lars = "LARS", lamb = "LAMB",
 }
 
@@ -52,7 +54,8 @@ local function clip(method)
     end
     opt = optim.SGD(params)
     local norm = method(opt, p)
-    return { total_norm = norm, g1_clipped = params[1]:grad(), g2_clipped = params[2] and params[2]:grad(), done = true }
+    return { total_norm = norm, g1_clipped = params[1]:grad(), g2_clipped = params[2] and
+      params[2]:grad(), done = true }
   end
 end
 
@@ -71,21 +74,25 @@ local function values(make)
 end
 
 M.lr_constant = values(function(p) return schedule.constant { base = p.base_lr } end)
-M.lr_step = values(function(p) return schedule.step { base = p.base_lr, every = p.step_size, gamma = p.gamma } end)
+M.lr_step = values(function(p) return schedule.step { base = p.base_lr, every = p.step_size,
+  gamma = p.gamma } end)
 M.lr_multistep = values(function(p)
   return schedule.multistep { base = p.base_lr, milestones = p.milestones, gamma = p.gamma }
 end)
-M.lr_exponential = values(function(p) return schedule.exponential { base = p.base_lr, gamma = p.gamma } end)
+M.lr_exponential = values(function(p) return schedule.exponential { base = p.base_lr,
+  gamma = p.gamma } end)
 M.lr_linear_warmup = values(function(p)
   return schedule.linear_warmup { base = p.base_lr, steps = p.steps, start = p.start_factor }
 end)
 M.lr_linear_decay = values(function(p)
   return schedule.linear_decay { base = p.base_lr, steps = p.steps, stop = p.end_factor }
 end)
-M.lr_cosine = values(function(p) return schedule.cosine { base = p.base_lr, steps = p.t_max, min = p.eta_min } end)
+M.lr_cosine = values(function(p) return schedule.cosine { base = p.base_lr, steps = p.t_max,
+  min = p.eta_min } end)
 M.lr_cosine_short = M.lr_cosine
 M.lr_cosine_warm_restarts = values(function(p)
-  return schedule.cosine_warm_restarts { base = p.base_lr, steps = p.t_0, mult = p.t_mult, min = p.eta_min }
+  return schedule.cosine_warm_restarts { base = p.base_lr, steps = p.t_0, mult = p.t_mult,
+    min = p.eta_min }
 end)
 M.lr_cosine_warm_restarts_mult = M.lr_cosine_warm_restarts
 M.lr_polynomial = values(function(p)
@@ -95,15 +102,18 @@ M.lr_inverse_sqrt_warmup = values(function(p)
   return schedule.inverse_sqrt_warmup { base = p.base_lr, warmup = p.warmup_steps }
 end)
 M.lr_triangular = values(function(p)
-  return schedule.triangular { base = p.base_lr, max = p.max_lr, up = p.step_up, down = p.step_down }
+  return schedule.triangular { base = p.base_lr, max = p.max_lr, up = p.step_up,
+    down = p.step_down }
 end)
 M.lr_warmup_then_cosine = values(function(p)
-  return schedule.warmup_then_cosine { base = p.base_lr, warmup = p.warmup_steps, steps = p.warmup_steps + p.t_max,
+  return schedule.warmup_then_cosine { base = p.base_lr, warmup = p.warmup_steps,
+    steps = p.warmup_steps + p.t_max,
     start = p.start_factor, min = p.eta_min }
 end)
 
 function M.lr_one_cycle(p)
-  local shape = { steps = p.total_steps, pct = p.pct_start, anneal = p.anneal, three_phase = p.three_phase }
+  local shape = { steps = p.total_steps, pct = p.pct_start, anneal = p.anneal,
+    three_phase = p.three_phase }
   local function cycle(more)
     for key, value in pairs(shape) do more[key] = value end
     local f, out = schedule.one_cycle(more), {}
@@ -112,14 +122,16 @@ function M.lr_one_cycle(p)
   end
   return {
     lr = cycle { max = p.max_lr, div = p.div_factor, final_div = p.final_div_factor },
-    momentum = cycle { start = p.max_momentum, max = p.base_momentum, final = p.max_momentum }, done = true,
+    momentum = cycle { start = p.max_momentum, max = p.base_momentum, final = p.max_momentum },
+    done = true,
   }
 end
 M.lr_one_cycle_linear, M.lr_one_cycle_three_phase = M.lr_one_cycle, M.lr_one_cycle
 
 function M.lr_reduce_on_plateau(p, i)
   local plateau = schedule.reduce_on_plateau {
-    base = p.base_lr, mode = p.mode, factor = p.factor, patience = p.patience, threshold = p.threshold,
+    base = p.base_lr, mode = p.mode, factor = p.factor, patience = p.patience,
+    threshold = p.threshold,
     threshold_mode = p.threshold_mode, cooldown = p.cooldown, min = p.min_lr, eps = p.eps,
   }
   local lr = {}
