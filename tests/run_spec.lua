@@ -71,6 +71,15 @@ describe("a run folder", function()
     assert.same({ "part.lua" }, (crun.io.list(source .. "/lib")))
   end)
 
+  it("gives back what was logged", function()
+    crun.io.write_file(folder .. "/s.lua", "local crun = require 'crun'\nlocal run = crun.start()\n" ..
+      "for i = 1, 3 do run:log { a = i / 2, b = i == 2 and 0 / 0 or i } end\n" ..
+      "local h = run:history { 'a', 'b', 'c' }\n" ..
+      "print(#h.a.step, h.a.value[3], h.b.value[2] ~= h.b.value[2], #h.c.step, h.b.step[3])\nrun:finish()\n")
+    local r = shell.run({ "s.lua" }, { folder = folder })
+    assert.equal("3\t1.5\ttrue\t0\t3\n", r.out, r.err)
+  end)
+
   it("never collides", function()
     crun.io.write_file(folder .. "/s.lua",
       "local crun = require 'crun'\nfor _ = 1, 20 do crun.start(nil, { name = 'x' }):finish() end\n")

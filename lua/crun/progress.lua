@@ -57,6 +57,10 @@ function M:open_epoch(epoch, steps)
   self.means, self.last = {}, {}
 end
 
+--- The value that run:save_best judges by: of all that is logged, the line at the end of an epoch
+-- shows this.
+function M:choose(value) self.chosen = value end
+
 --- What run:log got, for the line.
 function M:note(values)
   for key, value in pairs(values) do
@@ -101,8 +105,12 @@ function M:pieces(at_end)
   if at_end then
     local names = {}
     for name in pairs(self.last) do names[#names + 1] = name end
-    table.sort(names)
-    for i = 1, math.min(#names, 4) do p[#p + 1] = names[i] .. " " ..
+    table.sort(names, function(a, b)
+      local pa, pb = self.last[a] == self.chosen, self.last[b] == self.chosen
+      if pa ~= pb then return pa end
+      return a < b
+    end)
+    for i = 1, math.min(#names, self.chosen and 1 or 3) do p[#p + 1] = names[i] .. " " ..
         metric_text(self.last[names[i]]) end
   end
   local left = self:seconds_left()

@@ -361,6 +361,7 @@ function Run:save_best(value, mode)
   mode = options.check_value("run:save_best", "mode", mode,
     { "string", "max", choices = { "max", "min" } })
   local best = self.best and self.best.value
+  if self.bar then self.bar:choose(value) end
   if value ~= value or best and (mode == "max" and value <= best or mode == "min" and
       value >= best) then
     return false
@@ -653,6 +654,26 @@ function Run:log(values, prefix)
   return self
 end
 
+--- What was logged under some names, from metrics.jsonl (so of a resumed run the whole): name ->
+-- { step = { ... }, value = { ... } }, empty lists where nothing was.
+function Run:history(names)
+  local history = {}
+  for _, name in ipairs(names) do history[name] = { step = {}, value = {} } end
+  local path = self.path .. "/metrics.jsonl"
+  for line in (cio.exists(path) and cio.read_file(path) or ""):gmatch("[^\n]+") do
+    local record = cio.json_decode(line)
+    for name, h in pairs(history) do
+      local value = record[name]
+      if value ~= nil then
+        h.step[#h.step + 1] = record.step
+        h.value[#h.value + 1] = tonumber(value) or value == "Infinity" and math.huge or
+          value == "-Infinity" and -math.huge or 0 / 0
+      end
+    end
+  end
+  return history
+end
+
 -- ---- results ------------------------------------------------------------------------------------
 
 -- What summary.json holds: the last value of all that was logged, the best, and the script's own
@@ -701,12 +722,23 @@ function Run:picture(name, picture)
       options.check_value("run:picture", "the picture", picture,
         { "string", words = "a uint8 tensor or the path of a PNG" })
       if picture ~= path then self:writing(path, cio.write_file, path, cio.read_file(picture)) end
-      picture = cio.read_image(path)
     end
-    self:writing("the event file", self.events.image, self.events, name, picture, self:step())
   end
   self:poll()
   return path
+end
+
+-- TensorBoard shows what lies in pictures/.
+function Run:send_pictures()
+  local folder = self.path .. "/pictures"
+  if not cio.is_dir(folder) then return end
+  for _, file in ipairs((cio.list(folder))) do
+    local ok, picture = pcall(cio.read_image, folder .. "/" .. file)
+    if ok then
+      self:writing("the event file", self.events.image, self.events, (file:gsub("%.png$", "")),
+        picture, self:step())
+    end
+  end
 end
 
 --- The last line of a script: the run is done, its last results are written.
@@ -714,6 +746,7 @@ function Run:finish()
   self:poll()
   if self.bar then self.bar:clear() end
   self:write_summary()
+  self:send_pictures()
   self:copy_sources()
   self.ended = true
   self.record.state = "done"

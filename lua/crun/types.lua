@@ -138,6 +138,9 @@ function Run:restore(name) end
 ---@param values table<string, crun.number|string|boolean>
 ---@return crun.Run self
 function Run:summary(values) end
+---@param names string[]
+---@return table<string, { step: integer[], value: number[] }>
+function Run:history(names) end
 ---@param name string
 ---@param picture? crun.Tensor|string
 ---@return string path
