@@ -11,6 +11,9 @@
 #include "base/pool.h"
 #include "kernels/gemm.h"
 
+/* A row with less than one weight in so many columns goes pair by pair. */
+enum { FEW_OF = 12 };
+
 CR_VECTOR double cr_pairs_sum(int64_t n, const real *v) {
   double lane[16] = { 0 }, sum = 0;
   int64_t i = 0;
@@ -155,6 +158,10 @@ CR_VECTOR static void push(int64_t width, real c, const real *restrict x, const 
   for (int64_t k = 0; k < width; k++) out[k] -= c * (x[k] - y[k]);
 }
 
+CR_VECTOR static void add_scaled(int64_t n, real c, const real *restrict y, real *restrict out) {
+  for (int64_t k = 0; k < n; k++) out[k] += c * y[k];
+}
+
 /* g += c times the derivative of the distance by x; the same for y with both exchanged */
 static void step_coordinates(const cr_pairs *p, real c, real d, const real *x, const real *y,
                              real *g) {
@@ -170,32 +177,52 @@ static void step_coordinates(const cr_pairs *p, real c, real d, const real *x, c
   }
 }
 
+CR_VECTOR static int count_of_weights(int64_t n, const real *w) {
+  int count = 0;
+  for (int64_t j = 0; j < n; j++) count += w[j] != 0;
+  return count;
+}
+
+/* Is the pair left out of the matrix products? */
+static bool alone(const cr_pairs *p, cr_pairs_mode mode, int64_t i, int64_t j, real d) {
+  return mode == CR_PAIRS_FEW || is_close(p, i, j, d);
+}
+
+/* One pair's share for x: c (x - y) of a Euclidean distance, -c y of a product. */
+static void push_pair(const cr_pairs *p, real c, const real *x, const real *y, real *out) {
+  if (p->metric == CR_EUCLIDEAN) push(p->width, c, x, y, out);
+  else add_scaled(p->width, c, y, out);
+}
+
 /* Row i: w becomes coefficients; what needs no matrix product is added to the row's own sums. */
-void cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int64_t i, const real *d,
-                        real *w, bool close) {
+cr_pairs_mode cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int64_t i,
+                                 const real *d, real *w, bool close) {
   int64_t n = p->columns, width = p->width;
   const real *x = p->x + i * width;
   real *g = s->gx != NULL ? s->gx + i * width : NULL;
   if (p->same) w[i] = 0;
-  if (p->metric == CR_COSINE || p->metric == CR_DOT) return;
   if (p->metric == CR_MANHATTAN || p->metric == CR_MINKOWSKI) {
     for (int64_t j = 0; j < n; j++) {
       if (p->squared) w[j] *= 2 * sqrt(d[j]);
       if (g != NULL && w[j] != 0) step_coordinates(p, w[j], d[j], x, p->y + j * width, g);
     }
-    return;
+    return CR_PAIRS_DENSE;
   }
-  if (p->squared) multiply(n, 2, w);
-  else divide(n, d, w);
-  if (g == NULL) return;
-  double sum = cr_pairs_sum(n, w);
-  for (int64_t j = 0; close && j < n; j++) {
-    if (!is_close(p, i, j, d[j]) || w[j] == 0) continue;
-    push(width, w[j], x, p->y + j * width, g);
-    sum -= (double)w[j];
+  bool euclidean = p->metric == CR_EUCLIDEAN;
+  if (euclidean && p->squared) multiply(n, 2, w);
+  else if (euclidean) divide(n, d, w);
+  cr_pairs_mode mode = FEW_OF * (int64_t)count_of_weights(n, w) < n ? CR_PAIRS_FEW
+                     : euclidean && close ? CR_PAIRS_SOME_CLOSE : CR_PAIRS_DENSE;
+  if (g == NULL) return mode;
+  double sum = euclidean && mode != CR_PAIRS_FEW ? cr_pairs_sum(n, w) : 0;
+  for (int64_t j = 0; mode != CR_PAIRS_DENSE && j < n; j++) {
+    if (w[j] == 0 || !alone(p, mode, i, j, d[j])) continue;
+    push_pair(p, w[j], x, p->y + j * width, g);
+    if (mode == CR_PAIRS_SOME_CLOSE) sum -= (double)w[j];
     if (s->symmetric) w[j] = 0;
   }
   s->sx[i] += sum;
+  return mode;
 }
 
 typedef struct collect_job {
@@ -204,7 +231,7 @@ typedef struct collect_job {
   int64_t first, count;
   const real *d;
   real *w;
-  const bool *close;
+  const cr_pairs_mode *mode;
   real *g;
   double *sum;
 } collect_job;
@@ -226,28 +253,32 @@ static void collect_columns(void *context, int64_t begin, int64_t end) {
         if (w[j] != 0) step_coordinates(p, w[j], d[j], p->y + j * width, x, t->g + j * width);
       continue;
     }
-    for (int64_t j = begin; t->close[r] && j < end; j++) {
-      if (w[j] == 0 || !is_close(p, t->first + r, j, d[j])) continue;
-      if (t->g != NULL) push(width, w[j], p->y + j * width, x, t->g + j * width);
+    cr_pairs_mode mode = t->mode[r];
+    for (int64_t j = begin; mode != CR_PAIRS_DENSE && j < end; j++) {
+      if (w[j] == 0 || !alone(p, mode, t->first + r, j, d[j])) continue;
+      if (t->g != NULL) push_pair(p, w[j], p->y + j * width, x, t->g + j * width);
       w[j] = 0;
     }
-    if (t->g != NULL && p->metric == CR_EUCLIDEAN) add_to(end - begin, w + begin, t->sum + begin);
+    if (t->g != NULL && mode != CR_PAIRS_FEW && p->metric == CR_EUCLIDEAN)
+      add_to(end - begin, w + begin, t->sum + begin);
   }
 }
 
 void cr_pairs_collect(const cr_pairs *p, const cr_pairs_sums *s, int64_t first, int64_t count,
-                      const real *d, real *w, const bool *close) {
+                      const real *d, real *w, const cr_pairs_mode *mode) {
   int64_t n = p->columns, width = p->width;
   const real *x = p->x + first * width;
   bool products = from_products(p), columns = !s->symmetric && (p->same || s->gy != NULL);
-  collect_job job = { p, s, first, count, d, w, close, p->same ? s->gx : s->gy,
+  bool by_columns = columns && (p->metric == CR_EUCLIDEAN || !products), all_few = products;
+  collect_job job = { p, s, first, count, d, w, mode, p->same ? s->gx : s->gy,
                       p->same ? s->sx : s->sy };
   if (!columns) job.g = NULL;
-  bool any = false;
-  for (int64_t r = 0; r < count; r++) any |= close[r];
-  if ((columns && (p->metric == CR_EUCLIDEAN || !products)) || (any && !s->symmetric))
-    cr_pool_for(n, count * n < 20000 ? n : 128, collect_columns, &job);
-  if (!products) return;
+  for (int64_t r = 0; r < count; r++) {
+    by_columns |= mode[r] != CR_PAIRS_DENSE && !s->symmetric;
+    all_few &= mode[r] == CR_PAIRS_FEW;
+  }
+  if (by_columns) cr_pool_for(n, count * n < 20000 ? n : 128, collect_columns, &job);
+  if (!products || all_few) return;
   if (s->gx != NULL)
     cr_gemm(false, false, count, width, n, w, n, p->y, width, true, s->gx + first * width, width);
   if (columns) cr_gemm(true, false, n, width, count, w, n, x, width, true, job.g, width);

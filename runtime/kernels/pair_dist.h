@@ -67,10 +67,15 @@ void cr_pairs_products(const cr_pairs *p, int64_t first, int64_t count, real *d)
 /* Row i of the distances, from its inner products. True when a pair of it is close. */
 bool cr_pairs_row(const cr_pairs *p, int64_t i, real *d);
 
-void cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int64_t i, const real *d,
-                        real *w, bool close);
+/* How the pairs of a row reach the gradient: by the matrix product; by it but for the close ones; or
+ * one by one, since few of them weigh anything (batch-hard triplets, a trained network). */
+typedef enum { CR_PAIRS_DENSE, CR_PAIRS_SOME_CLOSE, CR_PAIRS_FEW } cr_pairs_mode;
+
+/* `close`: what cr_pairs_row said. What it returns goes to cr_pairs_collect as mode[row of tile]. */
+cr_pairs_mode cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int64_t i,
+                                 const real *d, real *w, bool close);
 void cr_pairs_collect(const cr_pairs *p, const cr_pairs_sums *s, int64_t first, int64_t count,
-                      const real *d, real *w, const bool *close);
+                      const real *d, real *w, const cr_pairs_mode *mode);
 void cr_pairs_gradient(const cr_pairs *p, const cr_pairs_sums *s);
 
 /* The sum of n numbers, in double. */

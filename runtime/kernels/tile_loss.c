@@ -61,6 +61,7 @@ static void lay_out(cr_tile *t, layout *l) {
   t->d = take(l, T * n, sizeof(real));
   t->row_sums = take(l, T * (CR_ROW_SUMS + 2), sizeof(double));
   t->close = take(l, T, sizeof(bool));
+  t->mode = take(l, T, sizeof(cr_pairs_mode));
   t->row_scratch = take(l, cr_pool_threads(), (s->row_scratch_bytes + 63) & ~(size_t)63);
   if (!s->gradient) return;
   t->w = take(l, T * n, sizeof(real));
@@ -219,8 +220,8 @@ static void rows_block(void *context, int64_t block, int worker) {
   for (int64_t r = begin; r < end && r < t->count; r++) {
     do_row(p, r, worker);
     if (p->weights)
-      cr_pairs_slope_row(&t->pairs, &t->sums, t->first + r, t->d + r * n, t->w + r * n,
-                         t->close[r]);
+      t->mode[r] = cr_pairs_slope_row(&t->pairs, &t->sums, t->first + r, t->d + r * n,
+                                      t->w + r * n, t->close[r]);
   }
 }
 
@@ -262,7 +263,7 @@ void cr_tile_pass(cr_tile *t, cr_row_fn fn, void *context, bool weights, double 
       t->positive_distance += row[CR_ROW_SUMS];
       t->negative_distance += row[CR_ROW_SUMS + 1];
     }
-    if (p.weights) cr_pairs_collect(&t->pairs, &t->sums, t->first, t->count, t->d, t->w, t->close);
+    if (p.weights) cr_pairs_collect(&t->pairs, &t->sums, t->first, t->count, t->d, t->w, t->mode);
   }
   t->healthy = isfinite(t->positive_distance + t->negative_distance);
 }

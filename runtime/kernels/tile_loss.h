@@ -78,6 +78,7 @@ struct cr_tile {
   real *inverse, *reference_inverse;          /* 1 / norm, when normalising */
   real *d, *w;                                /* [tile_rows, columns] */
   bool *close;
+  cr_pairs_mode *mode;
   double *row_sums;
   unsigned char *row_scratch;
   int64_t kept_first;                         /* the tile whose distances d holds, or -1 */

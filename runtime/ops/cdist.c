@@ -40,7 +40,7 @@ typedef struct work {
   real *x, *y, *xx, *yy, *mean;
   real *w;
   double *sx, *sy;
-  bool *close;
+  cr_pairs_mode *mode;
   int64_t first;
 } work;
 
@@ -64,7 +64,7 @@ static size_t lay_out(const cr_call *c, work *k, void *scratch, bool backward) {
   k->xx = take(scratch, &used, aligned(N, sizeof(real)));
   k->yy = same ? k->xx : take(scratch, &used, aligned(M, sizeof(real)));
   k->mean = take(scratch, &used, aligned(D, sizeof(real)));
-  k->close = take(scratch, &used, aligned(N, sizeof(bool)));
+  k->mode = take(scratch, &used, aligned(N, sizeof(cr_pairs_mode)));
   if (backward) {
     k->w = take(scratch, &used, aligned(N * M, sizeof(real)));
     k->sx = take(scratch, &used, aligned(N, sizeof(double)));
@@ -108,7 +108,7 @@ typedef struct job {
   const cr_pairs *pairs;
   const cr_pairs_sums *sums;
   real *d, *w;
-  bool *close;
+  cr_pairs_mode *mode;
 } job;
 
 static void distance_rows(void *context, int64_t begin, int64_t end) {
@@ -122,8 +122,7 @@ static void slope_rows(void *context, int64_t begin, int64_t end) {
   const cr_pairs *p = t->pairs;
   int64_t n = p->columns;
   for (int64_t i = begin; i < end; i++) {
-    t->close[i] = p->metric == CR_EUCLIDEAN;
-    cr_pairs_slope_row(p, t->sums, i, t->d + i * n, t->w + i * n, t->close[i]);
+    t->mode[i] = cr_pairs_slope_row(p, t->sums, i, t->d + i * n, t->w + i * n, true);
   }
 }
 
@@ -159,10 +158,10 @@ static void backward(cr_call *c) {
   clear(k.sx, p->rows, sizeof(double));
   if (!p->same) clear(k.sy, p->columns, sizeof(double));
   if (p->rows == 0 || p->columns == 0) return;
-  job t = { .pairs = p, .sums = &sums, .d = cr_reals(c->out[0]), .w = k.w, .close = k.close };
+  job t = { .pairs = p, .sums = &sums, .d = cr_reals(c->out[0]), .w = k.w, .mode = k.mode };
   memcpy(k.w, cr_reals(c->gout[0]), (size_t)(p->rows * p->columns) * sizeof(real));
   cr_pool_for(p->rows, grain(p), slope_rows, &t);
-  cr_pairs_collect(p, &sums, 0, p->rows, t.d, t.w, t.close);
+  cr_pairs_collect(p, &sums, 0, p->rows, t.d, t.w, t.mode);
   cr_pairs_gradient(p, &sums);
 }
 
