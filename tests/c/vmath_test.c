@@ -106,7 +106,7 @@ static real *filled(int64_t n, unsigned seed) {
 
 /* Sums over every set of dimensions, against a plain loop, and bit for bit with 1, 2 and 3 threads */
 static void check_sum(int ndim, const int64_t *shape, unsigned set) {
-  bool reduced[CR_SHAPE_MAX];
+  bool reduced[CR_SHAPE_MAX] = { false };
   int64_t numel = 1;
   for (int d = 0; d < ndim; d++) reduced[d] = set >> d & 1, numel *= shape[d];
   cr_reduction r;
