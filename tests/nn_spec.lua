@@ -65,7 +65,8 @@ describe("a module", function()
     assert.is_true(net.weight:wants_grad())
   end)
   it("prints its layers and counts", function()
-    local net = nn.Sequential { nn.Conv2d(1, 8, 3, { padding = "same" }), nn.ReLU(), { "head", nn.Linear(8, 1000) } }
+    local net = nn.Sequential { nn.Conv2d(1, 8, 3, { padding = "same" }), nn.ReLU(),
+      { "head", nn.Linear(8, 1000) } }
     assert.equal([[
 Sequential                                9,080 parameters
   1: Conv2d(1 -> 8, kernel 3, padding 1)     80
@@ -76,14 +77,18 @@ end)
 
 describe("a state", function()
   it("goes into another network and makes it equal", function()
-    local function make() return nn.Sequential { nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(0.2), nn.Linear(4, 3) } end
+    local function make()
+      return nn.Sequential { nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(0.2), nn.Linear(4, 3) }
+    end
     local a, b = make(), make()
-    a(x_of(8, 5))                                    -- moves running statistics and the dropout's counter
+    -- moves running statistics and the dropout's counter
+    a(x_of(8, 5))
     b:load((a:state()))
     assert.same(a:state()["2.running_mean"]:totable(), b:state()["2.running_mean"]:totable())
     assert.equal(1, b:state()["3.step"][1])
     local x = x_of(8, 5)
-    assert.is_true(crun.allclose(a(x), b(x), 0, 0))  -- dropout too: its seed and step are in the state
+    -- dropout too: its seed and step are in the state
+    assert.is_true(crun.allclose(a(x), b(x), 0, 0))
     a:eval(); b:eval()
     assert.is_true(crun.allclose(a(x), b(x), 0, 0))
   end)
@@ -112,7 +117,8 @@ describe("mistakes in shape", function()
       message(nn.Linear(512, 64), crun.zeros(32, 8, 8, 8)))
     assert.equal("nn.Conv2d(3 -> 8): got [2, 1, 8, 8]; it takes [B, 3, H, W], so use nn.Conv2d(1, 8, ...)",
       message(nn.Conv2d(3, 8, 3), crun.zeros(2, 1, 8, 8)))
-    assert.equal("nn.Conv2d(3 -> 8): got [8, 8]; it takes [B, 3, H, W]", message(nn.Conv2d(3, 8, 3), crun.zeros(8, 8)))
+    assert.equal("nn.Conv2d(3 -> 8): got [8, 8]; it takes [B, 3, H, W]",
+      message(nn.Conv2d(3, 8, 3), crun.zeros(8, 8)))
     assert.equal("nn.BatchNorm2d(4): got [2, 3, 5, 5]; it takes [B, 4, H, W]",
       message(nn.BatchNorm2d(4), crun.zeros(2, 3, 5, 5)))
     assert.equal("nn.Residual: the layers made [1, 3] of [1, 2]; give a shortcut that does the same",
@@ -125,10 +131,12 @@ describe("mistakes in shape", function()
   it("in constructors too", function()
     assert.equal("nn.Conv2d: unknown option 'strid'; did you mean 'stride'?",
       message(nn.Conv2d, 3, 8, 3, { strid = 2 }))
-    assert.equal("nn.Conv2d: the kernel size is missing, as in nn.Conv2d(3, 8, 3)", message(nn.Conv2d, 3, 8))
+    assert.equal("nn.Conv2d: the kernel size is missing, as in nn.Conv2d(3, 8, 3)",
+      message(nn.Conv2d, 3, 8))
     assert.equal("nn.Conv2d: groups = 2 must divide both channel counts, 3 and 8",
       message(nn.Conv2d, 3, 8, 3, { groups = 2 }))
-    assert.truthy(message(nn.Sequential, { nn.ReLU }):find("is it a class that was not called", 1, true))
+    assert.truthy(message(nn.Sequential, { nn.ReLU }):find("is it a class that was not called", 1,
+      true))
     assert.equal("nn.Dropout: p must be in 0 .. 1, got 1.5", message(nn.Dropout, 1.5))
   end)
 end)
@@ -138,7 +146,8 @@ describe("layers", function()
     local x = x_of(2, 3, 12, 10)
     local function shape(layer, input) return layer(input or x):shape() end
     assert.same({ 2, 8, 12, 10 }, shape(nn.Conv2d(3, 8, 3, { padding = "same" })))
-    assert.same({ 2, 6, 5, 8 }, shape(nn.Conv2d(3, 6, { 3, 5 }, { stride = { 2, 1 }, padding = { 0, 1 }, groups = 3 })))
+    assert.same({ 2, 6, 5, 8 },
+      shape(nn.Conv2d(3, 6, { 3, 5 }, { stride = { 2, 1 }, padding = { 0, 1 }, groups = 3 })))
     assert.same({ 2, 4, 9 }, shape(nn.Conv1d(3, 4, 3, { dilation = 2 }), x_of(2, 3, 13)))
     assert.same({ 2, 3, 6, 5 }, shape(nn.MaxPool2d(2)))
     assert.same({ 2, 3, 6, 5 }, shape(nn.AvgPool2d(3, { stride = 2, padding = 1 })))
@@ -152,8 +161,10 @@ describe("layers", function()
   end)
   it("activate", function()
     local x = x_of(3, 4)
-    for _, name in ipairs { "ReLU", "LeakyReLU", "ELU", "SELU", "GELU", "SiLU", "Mish", "Sigmoid", "LogSigmoid", "Tanh",
-        "Softplus", "Softsign", "HardTanh", "HardSigmoid", "HardSwish", "ReLU6", "Softmax", "LogSoftmax" } do
+    for _, name in ipairs { "ReLU", "LeakyReLU", "ELU", "SELU", "GELU", "SiLU", "Mish", "Sigmoid",
+      "LogSigmoid", "Tanh",
+        "Softplus", "Softsign", "HardTanh", "HardSigmoid", "HardSwish", "ReLU6", "Softmax",
+          "LogSoftmax" } do
       assert.same({ 3, 4 }, nn[name]()(x):shape(), name)
     end
     assert.near(-0.2, nn.LeakyReLU { slope = 0.2 }(crun.tensor { -1 }):item(), 1e-6)
@@ -173,8 +184,10 @@ describe("layers", function()
   it("give every parameter a gradient", function()
     local net = nn.Sequential {
       nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
-      nn.Residual { nn.Conv2d(4, 8, 3, { padding = 1 }), nn.GroupNorm(2, 8), shortcut = nn.Conv2d(4, 8, 1) },
-      nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 6), nn.PReLU(6), nn.LayerNorm(6), nn.Normalize(),
+      nn.Residual { nn.Conv2d(4, 8, 3, { padding = 1 }), nn.GroupNorm(2, 8),
+        shortcut = nn.Conv2d(4, 8, 1) },
+      nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 6), nn.PReLU(6), nn.LayerNorm(6),
+      nn.Normalize(),
     }
     local z = net(x_of(5, 1, 10, 10))
     ;(z * x_of(5, 6)):sum():backward()
@@ -202,8 +215,10 @@ describe("initial values", function()
   end)
   it("have the spread their scheme says", function()
     local wanted = {
-      default = 1 / math.sqrt(3 * 200), kaiming_uniform = math.sqrt(2 / 200), kaiming_normal = math.sqrt(2 / 200),
-      xavier_uniform = math.sqrt(2 / 300), xavier_normal = math.sqrt(2 / 300), lecun_normal = math.sqrt(1 / 200),
+      default = 1 / math.sqrt(3 * 200), kaiming_uniform = math.sqrt(2 / 200),
+      kaiming_normal = math.sqrt(2 / 200),
+      xavier_uniform = math.sqrt(2 / 300), xavier_normal = math.sqrt(2 / 300),
+      lecun_normal = math.sqrt(1 / 200),
       normal = 0.02, zeros = 0,
     }
     for scheme, deviation in pairs(wanted) do
@@ -222,6 +237,7 @@ describe("initial values", function()
   it("can be a function, and say so when its name is wrong", function()
     local layer = nn.Linear(2, 3, { init = function(_, shape) return crun.full(shape, 0.5) end })
     assert.same({ { 0.5, 0.5 }, { 0.5, 0.5 }, { 0.5, 0.5 } }, layer.weight:detach():totable())
-    assert.truthy(message(nn.Linear, 2, 3, { init = "xavier_unifrom" }):find("did you mean 'xavier_uniform'?", 1, true))
+    assert.truthy(message(nn.Linear, 2, 3,
+      { init = "xavier_unifrom" }):find("did you mean 'xavier_uniform'?", 1, true))
   end)
 end)

@@ -31,7 +31,8 @@ describe("an optimiser", function()
   end)
   it("comes down, whatever its kind", function()
     local lrs = { Adadelta = 50, LARS = 5, LAMB = 0.05, Adagrad = 0.5, SGD = 0.2 }
-    for _, name in ipairs { "SGD", "Adam", "AdamW", "NAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "LARS", "LAMB" } do
+    for _, name in ipairs { "SGD", "Adam", "AdamW", "NAdam", "Adamax", "Adagrad", "Adadelta",
+      "RMSprop", "LARS", "LAMB" } do
       local w, target = nn.parameter(crun.tensor { 3, -2, 1 }), crun.tensor { 1, 1, 1.5 }
       local opt = optim[name](w, { lr = lrs[name] or 0.05 })
       local before = (w:detach() - target):abs():sum():item()
@@ -44,11 +45,13 @@ describe("an optimiser", function()
     end
   end)
   it("gathers modules, tensors and lists, in groups", function()
-    local net, extra = nn.Sequential { nn.Linear(2, 2), nn.Linear(2, 1) }, nn.parameter(crun.zeros(3))
+    local net, extra = nn.Sequential { nn.Linear(2, 2), nn.Linear(2, 1) },
+      nn.parameter(crun.zeros(3))
     local names = {}
     optim.SGD({ net, extra }):each(function(_, name) names[#names + 1] = name end)
     assert.same({ "1.1.weight", "1.1.bias", "1.2.weight", "1.2.bias", "2" }, names)
-    local opt = optim.SGD({ { params = net[1], weight_decay = 0.5 }, { params = { net[2], extra }, lr_scale = 10 } },
+    local opt = optim.SGD({ { params = net[1], weight_decay = 0.5 },
+      { params = { net[2], extra }, lr_scale = 10 } },
       { lr = 0.1, weight_decay = 0.01 })
     assert.equal(2, #opt.groups)
     assert.same({ 0.1, 0.5 }, { opt.groups[1].lr, opt.groups[1].weight_decay })
@@ -62,7 +65,8 @@ describe("an optimiser", function()
   it("leaves alone what has no gradient, and refuses a step without any", function()
     local a, b = nn.parameter(crun.ones(2)), nn.parameter(crun.ones(2))
     local opt = optim.Adam({ a, b }, { lr = 0.1 })
-    assert.equal("optim.Adam:step: no parameter has a gradient; call loss:backward() first", message(opt.step, opt))
+    assert.equal("optim.Adam:step: no parameter has a gradient; call loss:backward() first",
+      message(opt.step, opt))
     a:set_grad(crun.ones(2))
     assert.equal(1, opt:step())
     assert.same({ 1, 1 }, b:detach():totable())
@@ -89,7 +93,8 @@ describe("an optimiser", function()
   it("refuses a state of something else", function()
     local w = nn.parameter(crun.zeros(2))
     local adam, sgd = optim.Adam(w), optim.SGD(w)
-    assert.equal("optim.SGD:load: this state is of optim.Adam", message(sgd.load, sgd, adam:state()))
+    assert.equal("optim.SGD:load: this state is of optim.Adam",
+      message(sgd.load, sgd, adam:state()))
     local other = optim.Adam(nn.parameter(crun.zeros(3)))
     assert.equal("optim.Adam:load: parameter 1 is '' [3] here and '' [2] in the state",
       message(other.load, other, adam:state()))
@@ -98,14 +103,17 @@ describe("an optimiser", function()
     local w = nn.parameter(crun.zeros(2))
     assert.equal("optim.Adam: unknown option 'learning_rate'; it takes amsgrad, beta1, beta2, eps, lr, weight_decay",
       message(optim.Adam, w, { learning_rate = 1 }))
-    assert.equal("optim.Adam: unknown option 'beta3'; did you mean 'beta1'?", message(optim.Adam, w, { beta3 = 1 }))
+    assert.equal("optim.Adam: unknown option 'beta3'; did you mean 'beta1'?",
+      message(optim.Adam, w, { beta3 = 1 }))
     assert.equal("optim.SGD: group 1: unknown option 'weigth_decay'; did you mean 'weight_decay'?",
       message(optim.SGD, { { params = w, weigth_decay = 0 } }))
     local opt = optim.SGD(w)
     assert.truthy(message(function() opt.lr = "fast" end):find("lr must be a number, got a string \"fast\"", 1, true))
-    assert.truthy(message(function() opt.momentun = 0 end):find("did you mean 'momentum'?", 1, true))
+    assert.truthy(message(function() opt.momentun = 0 end):find("did you mean 'momentum'?", 1,
+      true))
     assert.equal("optim.SGD: a parameter is given twice", message(optim.SGD, { w, w }))
-    assert.equal("optim.SGD: there are no parameters to optimise", message(optim.SGD, { nn.ReLU() }))
+    assert.equal("optim.SGD: there are no parameters to optimise",
+      message(optim.SGD, { nn.ReLU() }))
     assert.truthy(message(optim.SGD, crun.zeros(2)):find("does not ask for a gradient", 1, true))
   end)
 end)
@@ -129,7 +137,8 @@ describe("clipping", function()
 end)
 
 describe("an optimiser written in Lua", function()
-  local Lion = optim.define("Lion", { lr = { "number", 1e-4 }, beta1 = { "number", 0.9 }, beta2 = { "number", 0.99 } },
+  local Lion = optim.define("Lion", { lr = { "number", 1e-4 }, beta1 = { "number", 0.9 },
+    beta2 = { "number", 0.99 } },
     function(param, grad, state, o)
       state.mean = state.mean or crun.zeros_like(param)
       param:add_((state.mean * o.beta1 + grad * (1 - o.beta1)):sign(), -o.lr)
@@ -143,7 +152,8 @@ describe("an optimiser written in Lua", function()
     close({ 0.8, -0.8 }, w)
     local again = Lion({ { params = w } })
     again:load(opt:state())
-    w:set_grad(crun.tensor { -0.1, -0.1 })            -- the mean still says the other way for the first
+    -- the mean still says the other way for the first
+    w:set_grad(crun.tensor { -0.1, -0.1 })
     again:step()
     close({ 0.6, -0.6 }, w)
   end)

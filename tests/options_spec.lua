@@ -21,7 +21,8 @@ describe("options.check", function()
   end)
   it("says what is unknown, of the wrong type, out of range", function()
     assert.equal("f: unknown option 'sede'; did you mean 'seed'?", refused { rate = 1, sede = 2 })
-    assert.equal("f: unknown option 'zzz'; it takes k, labels, rate, seed, short", refused { rate = 1, zzz = 2 })
+    assert.equal("f: unknown option 'zzz'; it takes k, labels, rate, seed, short",
+      refused { rate = 1, zzz = 2 })
     assert.equal("f: k must be a whole number, got a string \"4\"", refused { rate = 1, k = "4" })
     assert.equal("f: k must be a whole number, got 2.5", refused { rate = 1, k = 2.5 })
     assert.equal("f: k must be at least 2, got 1", refused { rate = 1, k = 1 })
@@ -31,7 +32,8 @@ describe("options.check", function()
     assert.equal("f: labels must be a tensor, got a table", refused { rate = 1, labels = { 1 } })
     assert.equal("f: short must be one of error, repeat, drop; got a string \"repaet\", did you mean 'repeat'?",
       refused { rate = 1, short = "repaet" })
-    assert.equal("f: options are named, as in { k = ... }, got one without a name (1)", refused { rate = 1, 7 })
+    assert.equal("f: options are named, as in { k = ... }, got one without a name (1)",
+      refused { rate = 1, 7 })
     assert.equal("f: options must be a table, as in { name = value }, got 3", refused(3))
   end)
   it("names the line of the script", function()
@@ -45,7 +47,8 @@ describe("inspect", function()
     assert.equal("{ 1, 2, a = 1, b = { c = true, [\"d e\"] = \"x\" } }",
       inspect { 1, 2, b = { ["d e"] = "x", c = true }, a = 1 })
     assert.equal("{}", inspect {})
-    assert.equal("{ [\"end\"] = 0.1, third = " .. ("%.16g"):format(1 / 3) .. " }", inspect { ["end"] = 0.1, third = 1 / 3 })
+    assert.equal("{ [\"end\"] = 0.1, third = " .. ("%.16g"):format(1 / 3) .. " }",
+      inspect { ["end"] = 0.1, third = 1 / 3 })
   end)
   it("stops at cycles, depth and length", function()
     local t = { 1 }

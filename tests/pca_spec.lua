@@ -27,7 +27,8 @@ describe("pca", function()
   end)
   it("finds the same on both sides", function()
     local x = crun.randn(crun.rng(3), 8, 8)
-    local wide = crun.cat({ x, crun.zeros(8, 3) }, 2)         -- 8 points in 11 dimensions: the other branch
+    -- 8 points in 11 dimensions: the other branch
+    local wide = crun.cat({ x, crun.zeros(8, 3) }, 2)
     local a, b = pca.fit(x, 3), pca.fit(wide, 3)
     assert.is_true(crun.allclose(a.variance, b.variance, 1e-3, 1e-4))
     assert.is_true(crun.allclose(a:transform(x), b:transform(wide), 1e-2, 1e-3))

@@ -51,12 +51,15 @@ describe("sampler.pk", function()
     for _, rows in ipairs(epoch(sampler.pk { labels = labels, p = 5, k = 4, batches = 40 })) do
       for _, row in ipairs(rows) do counts[row] = (counts[row] or 0) + 1 end
     end
-    for row, c in ipairs(class_of) do             -- a class of n rows was shown 20 times: 80 / n a row
+    -- a class of n rows was shown 20 times: 80 / n a row
+    for row, c in ipairs(class_of) do
       assert.is_true(math.abs(counts[row] - 80 / (c + 3)) <= 1, "row " .. row)
     end
   end)
   it("is a function of seed and epoch", function()
-    local function make(seed, at) return sampler.pk { labels = labels, p = 4, k = 3, seed = seed, epoch = at } end
+    local function make(seed, at)
+      return sampler.pk { labels = labels, p = 4, k = 3, seed = seed, epoch = at }
+    end
     local s = make(1)
     local first, second = epoch(s), epoch(s)
     assert.same(first, epoch(make(1)))
@@ -95,7 +98,8 @@ describe("sampler.pk", function()
     assert.same({ 1, 1, 1, 1, 2, 2 }, counts)
   end)
   it("refuses labels that are none", function()
-    assert.truthy(refused { labels = crun.zeros(3), p = 2, k = 2 }:find("labels must be an int64 tensor [n]", 1, true))
+    assert.truthy(refused { labels = crun.zeros(3), p = 2,
+      k = 2 }:find("labels must be an int64 tensor [n]", 1, true))
   end)
 end)
 
@@ -103,7 +107,9 @@ describe("plain samplers", function()
   it("visit every row once", function()
     for _, kind in ipairs { "shuffled", "sequential" } do
       local rows = {}
-      for _, batch in ipairs(epoch(sampler[kind] { n = 10, batch = 4 })) do table.move(batch, 1, #batch, #rows + 1, rows) end
+      for _, batch in ipairs(epoch(sampler[kind] { n = 10, batch = 4 })) do
+        table.move(batch, 1, #batch, #rows + 1, rows)
+      end
       if kind == "sequential" then assert.same({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }, rows) end
       table.sort(rows)
       assert.same({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }, rows)

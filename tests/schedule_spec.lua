@@ -16,19 +16,26 @@ describe("a schedule", function()
   it("is worked by hand", function()
     near({ 0.1, 0.1 }, at(schedule.constant { base = 0.1 }, 0, 999))
     near({ 0, 0.5, 1, 1 }, at(schedule.linear { from = 0, to = 1, steps = 10 }, 0, 5, 10, 20))
-    near({ 0.2, 0.6, 1, 1 }, at(schedule.linear_warmup { base = 1, steps = 4, start = 0.2 }, 0, 2, 4, 9))
+    near({ 0.2, 0.6, 1, 1 }, at(schedule.linear_warmup { base = 1, steps = 4, start = 0.2 }, 0, 2,
+      4, 9))
     near({ 1, 0.5, 0 }, at(schedule.linear_decay { base = 1, steps = 4 }, 0, 2, 4))
     near({ 8, 8, 4, 2 }, at(schedule.step { base = 8, every = 10, gamma = 0.5 }, 0, 9, 10, 29))
-    near({ 8, 4, 4, 2 }, at(schedule.multistep { base = 8, milestones = { 3, 7 }, gamma = 0.5 }, 2, 3, 6, 7))
+    near({ 8, 4, 4, 2 }, at(schedule.multistep { base = 8, milestones = { 3, 7 }, gamma = 0.5 }, 2,
+      3, 6, 7))
     near({ 1, 0.81 }, at(schedule.exponential { base = 1, gamma = 0.9 }, 0, 2))
     near({ 1, 0.5, 0, 0.5 }, at(schedule.cosine { base = 1, steps = 4 }, 0, 2, 4, 6))
     near({ 0.1, 0.1 }, at(schedule.cosine { base = 1, steps = 4, min = 0.1, hold = true }, 4, 6))
-    near({ 1, 0.5, 1, 0.5, 1 }, at(schedule.cosine_warm_restarts { base = 1, steps = 2, mult = 2 }, 0, 1, 2, 4, 6))
+    near({ 1, 0.5, 1, 0.5, 1 }, at(schedule.cosine_warm_restarts { base = 1, steps = 2, mult = 2 },
+      0, 1, 2, 4, 6))
     near({ 1, 0.25, 0 }, at(schedule.polynomial { base = 1, steps = 4, power = 2 }, 0, 2, 5))
     near({ 0.25, 1, 0.5 }, at(schedule.inverse_sqrt_warmup { base = 1, warmup = 4 }, 0, 3, 15))
-    near({ 1, 3, 2, 1 }, at(schedule.triangular { base = 1, max = 3, up = 2, down = 4 }, 0, 2, 4, 6))
-    near({ 0.5, 1, 0.5, 0, 0 }, at(schedule.warmup_then_cosine { base = 1, warmup = 2, steps = 6, start = 0.5 }, 0, 2, 4, 6, 9))
-    near({ 0.04, 1, 0.0004 }, at(schedule.one_cycle { max = 1, steps = 11, pct = 0.5, final_div = 100, anneal = "linear" },
+    near({ 1, 3, 2, 1 }, at(schedule.triangular { base = 1, max = 3, up = 2, down = 4 }, 0, 2, 4,
+      6))
+    near({ 0.5, 1, 0.5, 0, 0 },
+      at(schedule.warmup_then_cosine { base = 1, warmup = 2, steps = 6, start = 0.5 }, 0, 2, 4, 6,
+        9))
+    near({ 0.04, 1, 0.0004 },
+      at(schedule.one_cycle { max = 1, steps = 11, pct = 0.5, final_div = 100, anneal = "linear" },
       0, 4.5, 10))
   end)
   it("may follow another", function()
@@ -63,7 +70,8 @@ end)
 
 describe("reduce_on_plateau", function()
   it("lowers after more than patience reports without improvement, then cools down", function()
-    local plateau = schedule.reduce_on_plateau { base = 1, factor = 0.5, patience = 1, cooldown = 1, threshold = 0 }
+    local plateau = schedule.reduce_on_plateau { base = 1, factor = 0.5, patience = 1, cooldown = 1,
+      threshold = 0 }
     local seen = {}
     for i, metric in ipairs { 5, 4, 4, 4, 4, 4, 4, 3 } do seen[i] = plateau:report(metric) end
     near({ 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25 }, seen)

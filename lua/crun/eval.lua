@@ -1,11 +1,11 @@
 --- Scores of embeddings on data the network has not been trained on.
 --
 --     local z = eval.embed(net, test.images)
---     local scores = eval.retrieval(z, test.labels)           --> { ["recall@1"] = 0.93, ["map@r"] = 0.71, ... }
+--     local scores = eval.retrieval(z, test.labels)    --> { ["recall@1"] = 0.93, ["map@r"] = 0.7 }
 --     run:log(scores, "val/")
 --
--- Row i is never its own neighbour. Definitions and edge cases are those of `crun help metrics retrieval` and
--- `crun help metrics verification`.
+-- Row i is never its own neighbour. Definitions and edge cases are those of `crun help metrics
+-- retrieval` and `crun help metrics verification`.
 --
 -- @module crun.eval
 local crun = require "crun"
@@ -18,9 +18,11 @@ local function to_batch(images)
   return images
 end
 
---- Embeddings of a set, batch by batch, without a graph and in eval mode; the network's mode comes back afterwards.
--- net: a module or any function; images: a tensor whose first dimension counts samples. opts: batch (256); transform: a function of
--- a batch of images, by default bytes / 255 and reals as they are; rows: int64 tensor of row numbers, all when left out.
+--- Embeddings of a set, batch by batch, without a graph and in eval mode; the network's mode comes
+-- back afterwards.
+-- net: a module or any function; images: a tensor whose first dimension counts samples. opts: batch
+-- (256); transform: a function of a batch of images, by default bytes / 255 and reals as they are;
+-- rows: int64 tensor of row numbers, all when left out.
 -- Returns a real tensor [N, D].
 function M.embed(net, images, opts)
   local where = "eval.embed"
@@ -37,7 +39,7 @@ function M.embed(net, images, opts)
     end
     net:eval()
   end
-  local back <close> = setmetatable({}, { __close = function()
+  local _ <close> = setmetatable({}, { __close = function()
     for _, module in ipairs(modes) do module.training = true end
   end })
   local _ <close> = crun.no_grad()
@@ -46,12 +48,13 @@ function M.embed(net, images, opts)
     local n = math.min(o.batch, N - first + 1)
     local z = crun.scope(function()
       local x
-      if o.rows then x = images:index_select(1, o.rows:narrow(1, first, n))
+      if o.rows then x = images:index_select(o.rows:narrow(1, first, n), 1)
       else x = images:narrow(1, first, n) end
       return net(o.transform(x))
     end)
     if z:ndim() ~= 2 or z:size(1) ~= n then
-      crun.fail(where, ("net made [%s] of %d images; embeddings are [%d, D]"):format(table.concat(z:shape(), ", "), n, n))
+      local shape = table.concat(z:shape(), ", ")
+      crun.fail(where, ("net made [%s] of %d images; embeddings are [%d, D]"):format(shape, n, n))
     end
     out = out or crun.zeros(N, z:size(2))
     out:narrow(1, first, n):copy_(z)
@@ -65,24 +68,83 @@ local function shown(name)
   return (name:gsub("_at_", "@"):gsub("_class_average$", "/class"))
 end
 
---- How well the nearest neighbours of a row carry its label. Keys: "precision@1", "r_precision", "map@r", "map", "mrr", "recall@1",
--- "recall@2", "recall@4", "recall@8", each but the recalls also as ".../class" (mean over classes), and "queries", the rows with
--- another of their label: only those count.
--- opts: distance ("euclidean", "cosine", "dot"); k, a list: recall at these as well; references and reference_labels: the set
--- searched, when it is not the rows themselves.
+--- How well the nearest neighbours of a row carry its label. Keys: "precision@1", "r_precision",
+-- "map@r", "map", "mrr", "recall@1", "recall@2", "recall@4", "recall@8", each but the recalls also
+-- as ".../class" (mean over classes), and "queries", the rows with another of their label: only
+-- those count.
+-- opts: distance ("euclidean", "cosine", "dot"); k, a list: recall at these as well; references and
+-- reference_labels: the set searched, when it is not the rows themselves.
 function M.retrieval(embeddings, labels, opts)
   local where = "eval.retrieval"
   options.check_value(where, "embeddings", embeddings, "tensor")
   options.check_value(where, "labels", labels, "tensor")
   local o = options.check(where, opts, {
-    distance = { "string", "euclidean" }, k = "numbers?", references = "tensor?", reference_labels = "tensor?",
+    distance = { "string", "euclidean" }, k = "numbers?", references = "tensor?",
+    reference_labels = "tensor?",
   })
   local _ <close> = crun.no_grad()
-  local _, _, _, _, recall, _, stats = crun.metrics.retrieval(embeddings, labels, o.references, o.reference_labels,
+  local _, _, _, _, recall, _, stats = crun.metrics.retrieval(embeddings, labels, o.references,
+    o.reference_labels,
     { distance = o.distance, k = o.k })
   local scores = {}
   for name, value in pairs(stats) do scores[shown(name)] = value end
-  for i, k in ipairs(o.k or {}) do scores["recall@" .. k] = recall[i] end
+  for i, k in ipairs(o.k or {}) do
+    local key = "recall@" .. k
+    scores[key] = scores[key] or recall[i]
+  end
+  return scores
+end
+
+-- pairs looked at when not told otherwise: all of 2000 rows
+local LIMIT = 2000000
+
+-- distances of pairs and whether they are of one label
+local function labelled(where, embeddings, labels, opts)
+  options.check_value(where, "embeddings", embeddings, "tensor")
+  options.check_value(where, "labels", labels, "tensor")
+  local o = options.check(where, opts, {
+    distance = { "string", "euclidean" }, limit = { "integer", LIMIT, least = 0 },
+    seed = { "integer", 1, least = 0 },
+  })
+  return crun.metrics.labelled_pairs(embeddings, labels, { distance = o.distance, limit = o.limit,
+    seed = o.seed })
+end
+
+--- Distances of pairs of one label and of two, as two tensors: what plot.histogram shows. opts as
+-- in eval.verification.
+function M.distances(embeddings, labels, opts)
+  local _ <close> = crun.no_grad()
+  local distances, same = labelled("eval.distances", embeddings, labels, opts)
+  return distances:masked_select(same), distances:masked_select(same:eq(0))
+end
+
+--- How well the distance of a pair tells one label from two. Keys: "auc", "eer", "eer_threshold",
+-- "average_precision", "best_accuracy", "best_threshold" (thresholds are distances: accept at or
+-- below), "tar@far=0.1", "=0.01", "=0.001", "=0.0001", "same_pairs", "different_pairs".
+-- opts: distance ("euclidean", "cosine": 1 - cos, "dot": minus the product); limit: the most pairs,
+-- drawn evenly by seed (1) when there are more (2000000; 0: all of them).
+-- Returns the scores, and the curve { fpr =, tpr = } for plot.roc.
+function M.verification(embeddings, labels, opts)
+  local _ <close> = crun.no_grad()
+  local distances, same = labelled("eval.verification", embeddings, labels, opts)
+  local far, tar, _, stats = crun.metrics.verification(distances * -1, same:real())
+  local scores = {}
+  for name, value in pairs(stats) do
+    scores[(name:gsub("^roc_auc$", "auc"):gsub("^tar_at_far_", "tar@far="))] = value
+  end
+  local points = scores.points
+  scores.points = nil
+  scores.eer_threshold, scores.best_threshold = -scores.eer_threshold, -scores.best_threshold
+  return scores, { fpr = far:narrow(1, 1, points):contiguous(),
+    tpr = tar:narrow(1, 1, points):contiguous() }
+end
+
+--- retrieval and verification together. opts: distance for both; limit and seed for verification.
+function M.all(embeddings, labels, opts)
+  local o = options.check("eval.all", opts,
+    { distance = { "string", "euclidean" }, limit = "integer?", seed = "integer?" })
+  local scores = M.retrieval(embeddings, labels, { distance = o.distance })
+  for name, value in pairs((M.verification(embeddings, labels, o))) do scores[name] = value end
   return scores
 end
 

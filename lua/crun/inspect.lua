@@ -3,13 +3,16 @@
 --     print(crun.inspect { lr = 1e-3, batch = { classes = 8, per_class = 4 } })
 --     --> { batch = { classes = 8, per_class = 4 }, lr = 0.001 }
 --
--- A table met again inside itself prints as <cycle>, one met again elsewhere is printed again. The list part comes first,
--- then numbers, then names in order of the alphabet, then the rest. Short tables stay on one line.
+-- A table met again inside itself prints as <cycle>, one met again elsewhere is printed again. The
+-- list part comes first, then numbers, then names in order of the alphabet, then the rest. Short
+-- tables stay on one line.
 --
 -- @module crun.inspect
 local WORDS = {}
-for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true until while")
-    :gmatch "%a+" do WORDS[word] = true end
+for word in ([[and break do else elseif end false for function goto if in local nil not or repeat
+    return then true until while]]):gmatch "%a+" do
+  WORDS[word] = true
+end
 
 local function key_text(key, show)
   if type(key) == "string" and key:find "^[%a_][%w_]*$" and not WORDS[key] then return key end
@@ -45,8 +48,8 @@ local function number_text(n)
   return ("%.17g"):format(n)
 end
 
---- value: anything. opts: depth (levels of tables shown, 6), width (columns before a table is broken into lines, 100),
--- items (entries shown of one table, 100).
+--- value: anything. opts: depth (levels of tables shown, 6), width (columns before a table is
+-- broken into lines, 100), items (entries shown of one table, 100).
 local function inspect(value, opts)
   opts = opts or {}
   local depth, width, most = opts.depth or 6, opts.width or 100, opts.items or 100
@@ -66,7 +69,8 @@ local function inspect(value, opts)
     table.sort(keys, before)
     for i = 1, math.min(#keys, most - #parts) do
       local key = keys[i]
-      parts[#parts + 1] = key_text(key, function(k) return show(k, level + 1, indent .. "  ") end) .. " = " ..
+      parts[#parts + 1] = key_text(key,
+        function(k) return show(k, level + 1, indent .. "  ") end) .. " = " ..
         show(rawget(t, key), level + 1, indent .. "  ")
     end
     local left = n + #keys - #parts
@@ -75,7 +79,8 @@ local function inspect(value, opts)
     if #parts == 0 then return "{}" end
     local line = "{ " .. table.concat(parts, ", ") .. " }"
     if #line + #indent <= width and not line:find("\n", 1, true) then return line end
-    return "{\n" .. indent .. "  " .. table.concat(parts, ",\n" .. indent .. "  ") .. "\n" .. indent .. "}"
+    return "{\n" .. indent .. "  " .. table.concat(parts, ",\n" .. indent .. "  ") .. "\n" ..
+      indent .. "}"
   end
 
   function show(v, level, indent)

@@ -6,8 +6,8 @@
 --     }
 --     local z = net(images)
 --
--- A module is a table. Tensors and modules in its fields are found by walking them in the order they were first set
--- (one statement each: Lua does `self.a, self.b = x, y` from the right):
+-- A module is a table. Tensors and modules in its fields are found by walking them in the order
+-- they were first set (one statement each: Lua does `self.a, self.b = x, y` from the right):
 --   nn.parameter(t)      a parameter: trained, in state()
 --   another tensor       a buffer: not trained, in state()
 --   a module             a child; its parameters are named "field.weight"
@@ -24,351 +24,36 @@
 --     function Block:forward(x) return x + self.up(self.down(x):relu()) end
 --     local net = nn.Sequential { Block(64, 16), Block(64, 16), nn.Normalize() }
 --
--- Initial values come from an explicit generator: the option `rng` of a constructor, or nn.rng, which nn.seed(n) resets (the
--- seed is 1 until then). Same seed, same order of constructors, same network.
+-- Initial values come from an explicit generator: the option `rng` of a constructor, or nn.rng,
+-- which nn.seed(n) resets (the seed is 1 until then). Same seed, same order of constructors, same
+-- network.
 --
 -- @module crun.nn
 local crun = require "crun"
+local initial_values = require "crun.nn.initial"
+local module = require "crun.nn.module"
 local options = require "crun.options"
 
-local M = { rng = crun.rng(1, "nn") }
+local M = {
+  rng = crun.rng(1, "nn"), init = initial_values.schemes,
+  Module = module.Module, class = module.class, parameter = module.parameter,
+}
 
 --- Restarts the generator that initial values are drawn from.
 function M.seed(seed) M.rng = crun.rng(seed, "nn") end
 
 local fail, check, kind_of = crun.fail, options.check, options.kind
-
-local function shape_text(shape) return "[" .. table.concat(shape, ", ") .. "]" end
-
--- ---- the class of modules ------------------------------------------------------------------------------
-
-local ORDER = {}                              -- the key under which a module keeps the order of its fields
-local marked = setmetatable({}, { __mode = "k" })     -- tensors made parameters by nn.parameter
-
---- Marks a tensor as a parameter and asks for its gradient. Returns the tensor.
-function M.parameter(tensor)
-  if kind_of(tensor) ~= "tensor" then fail("nn.parameter", "takes a tensor, got " .. options.say(tensor)) end
-  marked[tensor] = true
-  return tensor:requires_grad_(true)
-end
-
-local Module = { name = "Module", training = true, __name = "crun.module" }
-Module.__index = Module
-M.Module = Module
-
-function Module:__newindex(key, value)
-  local order = rawget(self, ORDER)
-  if not order.seen[key] then
-    order.seen[key] = true
-    order[#order + 1] = key
-  end
-  rawset(self, key, value)
-end
-
-function Module:__call(...) return self:forward(...) end
-
-function Module:init() end
-
-function Module:forward()
-  fail("nn." .. self.name, "this class has no forward(self, x)")
-end
-
---- A new class of modules: `local Block = nn.class "Block"`, then Block:init(...), Block:forward(...), and Block(...) makes
--- one. base: another class, nn.Module when left out.
-function M.class(name, base)
-  options.check_value("nn.class", "the name", name, "string")
-  local class = { name = name }
-  for _, event in ipairs { "__newindex", "__call", "__tostring", "__name", "__len" } do
-    class[event] = (base or Module)[event]
-  end
-  class.__index = class
-  return setmetatable(class, {
-    __index = base or Module,
-    __call = function(_, ...)
-      local self = setmetatable({ [ORDER] = { seen = {} } }, class)
-      self:init(...)
-      return self
-    end,
-  })
-end
+local fans, uniform, initial = initial_values.fans, initial_values.uniform, initial_values.make
 
 local function is_module(value) return kind_of(value) == "module" end
 
--- Calls visit(module, path, key, value) for every tensor of the tree, visit_module(module, path) for every module.
-local function walk(module, path, visit, enter, seen)
-  if seen[module] then return end
-  seen[module] = true
-  if enter then enter(module, path) end
-  local function look(owner, name, key, value)
-    local kind = kind_of(value)
-    if kind == "tensor" then
-      if visit then visit(owner, name, key, value) end
-    elseif kind == "module" then
-      walk(value, name, visit, enter, seen)
-    elseif kind == "table" and getmetatable(value) == nil and not seen[value] then
-      seen[value] = true
-      for i, item in ipairs(value) do look(value, name .. "." .. i, i, item) end
-    end
-  end
-  for _, key in ipairs(rawget(module, ORDER)) do
-    local text = tostring(key)
-    if text:sub(1, 1) ~= "_" then
-      look(module, path == "" and text or path .. "." .. text, key, rawget(module, key))
-    end
-  end
-end
-
--- tensors, names of the tree that pass `wanted`; a tensor met twice counts once, under its first name
-local function collect(module, wanted)
-  local tensors, names, seen = {}, {}, {}
-  walk(module, "", function(_, name, _, tensor)
-    if seen[tensor] or not wanted(tensor) then return end
-    seen[tensor] = true
-    tensors[#tensors + 1], names[#names + 1] = tensor, name
-  end, nil, {})
-  return tensors, names
-end
-
-local function is_parameter(tensor) return marked[tensor] or tensor:wants_grad() end
-
---- The parameters, each once, and their names ("conv1.weight"): two lists in the order they were set.
-function Module:parameters() return collect(self, is_parameter) end
-
---- Tensors that belong to the state but are not trained, and their names.
-function Module:buffers()
-  return collect(self, function(tensor) return not is_parameter(tensor) end)
-end
-
---- Name -> tensor for everything that a checkpoint keeps, and the names in order.
--- These are the live tensors, not copies: clone what must outlive the next step.
-function Module:state()
-  local tensors, names = collect(self, function() return true end)
-  local state = {}
-  for i, name in ipairs(names) do state[name] = tensors[i] end
-  return state, names
-end
-
-local function list_names(names)
-  local shown = table.move(names, 1, math.min(#names, 5), 1, {})
-  for i, name in ipairs(shown) do shown[i] = "'" .. name .. "'" end
-  return table.concat(shown, ", ") .. (#names > 5 and (" and %d more"):format(#names - 5) or "")
-end
-
---- Copies a state into this module. Names must match exactly unless opts.strict is false, which skips what is missing or
--- unexpected; shapes must match always. Nothing is changed unless everything fits.
--- Returns the lists of missing and of unexpected names.
-function Module:load(state, opts)
-  local o = check("nn.load", opts, { strict = { "boolean", true } })
-  local own, names = self:state()
-  local missing, unexpected = {}, {}
-  for _, name in ipairs(names) do
-    local given = state[name]
-    if given == nil then
-      missing[#missing + 1] = name
-    elseif kind_of(given) ~= "tensor" then
-      fail("nn.load", ("'%s' must be a tensor, got %s"):format(name, options.say(given)))
-    elseif shape_text(given:shape()) ~= shape_text(own[name]:shape()) then
-      fail("nn.load", ("'%s' has shape %s here, the state holds %s"):format(name,
-        shape_text(own[name]:shape()), shape_text(given:shape())))
-    end
-  end
-  for _, name in ipairs(options.sorted_keys(state)) do
-    if own[name] == nil then unexpected[#unexpected + 1] = name end
-  end
-  if o.strict and #missing > 0 then
-    local near = unexpected[1] and options.nearest(missing[1], unexpected)
-    fail("nn.load", ("the state lacks %s%s"):format(list_names(missing),
-      near and (" (it holds '%s')"):format(near) or ""))
-  end
-  if o.strict and #unexpected > 0 then
-    fail("nn.load", ("the state holds %s, which this module has no place for"):format(list_names(unexpected)))
-  end
-  local _ <close> = crun.no_grad()
-  for _, name in ipairs(names) do
-    if state[name] ~= nil then own[name]:copy_(state[name]) end
-  end
-  return missing, unexpected
-end
-
---- Every module of the tree, itself first, and their paths ("" for itself).
-function Module:modules()
-  local modules, paths = {}, {}
-  walk(self, "", nil, function(module, path) modules[#modules + 1], paths[#paths + 1] = module, path end, {})
-  return modules, paths
-end
-
-local function set_training(self, on)
-  for _, module in ipairs((self:modules())) do module.training = on end
-  return self
-end
-
---- Training and evaluation mode (dropout, batch norm); both return the module.
-function Module:train() return set_training(self, true) end
-function Module:eval() return set_training(self, false) end
-
---- Stops or resumes asking for gradients of all parameters. A frozen parameter stays in parameters() and state().
-function Module:requires_grad_(on)
-  for _, tensor in ipairs((self:parameters())) do
-    marked[tensor] = true
-    tensor:requires_grad_(on ~= false)
-  end
-  return self
-end
-
-function Module:zero_grad()
-  for _, tensor in ipairs((self:parameters())) do tensor:zero_grad_() end
-end
-
---- Numbers in all parameters.
-function Module:count()
-  local n = 0
-  for _, tensor in ipairs((self:parameters())) do n = n + tensor:numel() end
-  return n
-end
-
-local function with_commas(n)
-  local text = tostring(n):reverse():gsub("(%d%d%d)", "%1,"):reverse()
-  return (text:gsub("^,", ""))
-end
-
---- The text in brackets after the name in tostring(net); a class may give its own.
-function Module:describe() return "" end
-
--- what stands directly in a module: { name, module }
-local function children(module)
-  local list = {}
-  local function look(name, value)
-    if is_module(value) then
-      list[#list + 1] = { name, value }
-    elseif type(value) == "function" and math.type(tonumber(name)) == "integer" then
-      list[#list + 1] = { name, value }
-    elseif type(value) == "table" and getmetatable(value) == nil then
-      for i, item in ipairs(value) do look(name .. "." .. i, item) end
-    end
-  end
-  for _, key in ipairs(rawget(module, ORDER)) do
-    local name = tostring(key)
-    if name:sub(1, 1) ~= "_" then look(name, rawget(module, key)) end
-  end
-  return list
-end
-
-local function lines_of(module, name, indent, lines)
-  local prefix = indent .. (name == "" and "" or name .. ": ")
-  if type(module) == "function" then
-    lines[#lines + 1] = { prefix .. "function", 0 }
-    return
-  end
-  local about = module:describe()
-  lines[#lines + 1] = { prefix .. module.name .. (about ~= "" and "(" .. about .. ")" or ""), module:count() }
-  for _, child in ipairs(children(module)) do lines_of(child[2], child[1], indent .. "  ", lines) end
-end
-
---- One line a module, with its number of parameters.
-function Module:__tostring()
-  local lines, width, digits = {}, 0, 0
-  lines_of(self, "", "", lines)
-  for _, line in ipairs(lines) do
-    width = math.max(width, #line[1])
-    line[3] = line[2] == 0 and "" or with_commas(line[2])
-    digits = math.max(digits, #line[3])
-  end
-  local out = {}
-  for i, line in ipairs(lines) do
-    local count = (" "):rep(width - #line[1] + 2 + digits - #line[3]) .. line[3]
-    out[i] = line[1] .. (line[3] == "" and "" or count .. (i == 1 and " parameters" or ""))
-  end
-  return table.concat(out, "\n")
-end
-
--- ---- initial values ------------------------------------------------------------------------------------
-
--- Shapes are [out, in, ...]: fan_in = in * the rest, fan_out = out * the rest.
-local function fans(shape)
-  local rest = 1
-  for i = 3, #shape do rest = rest * shape[i] end
-  return (shape[2] or 1) * rest, shape[1] * rest
-end
-
-local function uniform(rng, shape, bound)
-  local t = crun.rand(rng, table.unpack(shape))
-  return t:mul_(2 * bound):add_(-bound)
-end
-
-local function normal(rng, shape, deviation)
-  return crun.randn(rng, table.unpack(shape)):mul_(deviation)
-end
-
--- Rows of a random Gaussian matrix made orthonormal one by one (Gram-Schmidt, projected twice against rounding).
-local function orthogonal(rng, shape)
-  local n = shape[1]
-  local m = 1
-  for i = 2, #shape do m = m * shape[i] end
-  local rows, columns = math.min(n, m), math.max(n, m)
-  local q = crun.randn(rng, rows, columns)
-  for i = 1, rows do
-    local row = q:narrow(1, i, 1):clone()
-    for _ = 1, i > 1 and 2 or 0 do
-      local done = q:narrow(1, 1, i - 1)
-      row = row - row:matmul(done:t()):matmul(done)
-    end
-    q:narrow(1, i, 1):copy_(row / math.sqrt((row * row):sum():item()))
-  end
-  if n > m then q = q:t():contiguous() end
-  return q:reshape(shape):contiguous()
-end
-
---- Schemes by name: init[name](rng, shape) gives a fresh tensor. Shapes are [out, in, ...].
---   default          uniform in +-1 / sqrt(fan_in): what torch does for linear and convolution layers
---   kaiming_uniform  uniform in +-sqrt(6 / fan_in)          He et al., ICCV 2015: keeps the variance through ReLU
---   kaiming_normal   normal, deviation sqrt(2 / fan_in)
---   xavier_uniform   uniform in +-sqrt(6 / (fan_in + fan_out))   Glorot, Bengio, AISTATS 2010
---   xavier_normal    normal, deviation sqrt(2 / (fan_in + fan_out))
---   lecun_normal     normal, deviation sqrt(1 / fan_in)     for SELU
---   orthogonal       orthonormal rows or columns            Saxe et al., ICLR 2014
---   normal           normal, deviation 0.02;   unit_normal: deviation 1;   zeros, ones
-M.init = {
-  default = function(rng, shape) return uniform(rng, shape, 1 / math.sqrt((fans(shape)))) end,
-  kaiming_uniform = function(rng, shape) return uniform(rng, shape, math.sqrt(6 / (fans(shape)))) end,
-  kaiming_normal = function(rng, shape) return normal(rng, shape, math.sqrt(2 / (fans(shape)))) end,
-  xavier_uniform = function(rng, shape)
-    local into, out = fans(shape)
-    return uniform(rng, shape, math.sqrt(6 / (into + out)))
-  end,
-  xavier_normal = function(rng, shape)
-    local into, out = fans(shape)
-    return normal(rng, shape, math.sqrt(2 / (into + out)))
-  end,
-  lecun_normal = function(rng, shape) return normal(rng, shape, math.sqrt(1 / (fans(shape)))) end,
-  orthogonal = orthogonal,
-  normal = function(rng, shape) return normal(rng, shape, 0.02) end,
-  unit_normal = function(rng, shape) return normal(rng, shape, 1) end,
-  zeros = function(_, shape) return crun.zeros(table.unpack(shape)) end,
-  ones = function(_, shape) return crun.ones(table.unpack(shape)) end,
-}
-
--- A parameter of the given shape; scheme: a name of nn.init or a function (rng, shape) -> tensor.
-local function initial(where, scheme, rng, shape)
-  local make = scheme
-  if type(scheme) == "string" then
-    make = M.init[scheme]
-    if not make then
-      local near = options.nearest(scheme, options.sorted_keys(M.init))
-      fail(where, ("init must be one of %s; got '%s'%s"):format(
-        table.concat(options.sorted_keys(M.init), ", "), scheme, near and (", did you mean '%s'?"):format(near) or ""))
-    end
-  end
-  local tensor = make(rng, shape)
-  if kind_of(tensor) ~= "tensor" or shape_text(tensor:shape()) ~= shape_text(shape) then
-    fail(where, ("init must give a tensor of shape %s, got %s"):format(shape_text(shape),
-      kind_of(tensor) == "tensor" and shape_text(tensor:shape()) or options.say(tensor)))
-  end
-  return M.parameter(tensor)
-end
+local function shape_text(shape) return "[" .. table.concat(shape, ", ") .. "]" end
 
 local scheme_option = { "any", "default" }
 
-local function check_size(where, name, value) return options.check_value(where, name, value, "count") end
+local function check_size(where, name, value)
+  return options.check_value(where, name, value, "count")
+end
 
 -- Checks that x is a tensor of `ndim` dimensions (nil: any); hint goes after the message.
 local function check_input(where, x, ndim, form)
@@ -378,10 +63,11 @@ local function check_input(where, x, ndim, form)
   end
 end
 
--- ---- containers ----------------------------------------------------------------------------------------
+-- ---- containers ---------------------------------------------------------------------------------
 
---- Modules and plain functions, one after another: Sequential { nn.Linear(4, 2), crun.tanh, { "head", nn.Linear(2, 2) } }.
--- An entry { name, module } names its parameters; the others are named by their place, from 1.
+--- Modules and plain functions, one after another: Sequential { nn.Linear(4, 2), crun.tanh, {
+-- "head", nn.Linear(2, 2) } }. An entry { name, module } names its parameters; the others are named
+-- by their place, from 1.
 local Sequential = M.class "Sequential"
 M.Sequential = Sequential
 
@@ -393,10 +79,14 @@ function Sequential:init(entries)
   self._names = {}
   for i, entry in ipairs(entries) do
     local name, layer = i, entry
-    if kind_of(entry) == "table" and type(entry[1]) == "string" then name, layer = entry[1], entry[2] end
+    if kind_of(entry) == "table" and type(entry[1]) == "string" then
+      name, layer = entry[1], entry[2]
+    end
     if not is_module(layer) and type(layer) ~= "function" then
-      fail(where, ("entry %d must be a module or a function, got %s%s"):format(i, options.say(layer),
-        kind_of(layer) == "table" and layer.__index and "; is it a class that was not called, as in nn.ReLU()?" or ""))
+      fail(where, ("entry %d must be a module or a function, got %s%s"):format(i,
+        options.say(layer),
+        kind_of(layer) == "table" and layer.__index and
+          "; is it a class that was not called, as in nn.ReLU()?" or ""))
     end
     if self[name] ~= nil then fail(where, ("entry %d: the name '%s' is taken"):format(i, name)) end
     self[name], self._names[i] = layer, name
@@ -415,8 +105,9 @@ end
 
 function Sequential:__len() return #self._names end
 
---- x + f(x), f being what Sequential would make of the entries. shortcut = module lets x pass through it on its way
--- around: nn.Residual { nn.Conv2d(8, 16, 3, { padding = 1 }), shortcut = nn.Conv2d(8, 16, 1) }.
+--- x + f(x), f being what Sequential would make of the entries. shortcut = module lets x pass
+-- through it on its way around: nn.Residual { nn.Conv2d(8, 16, 3, { padding = 1 }), shortcut =
+-- nn.Conv2d(8, 16, 1) }.
 -- He et al., "Deep residual learning for image recognition", CVPR 2016.
 local Residual = M.class("Residual", Sequential)
 M.Residual = Residual
@@ -438,7 +129,8 @@ function Residual:forward(x)
   local around = self.shortcut and self.shortcut(x) or x
   local a, b = shape_text(y:shape()), shape_text(around:shape())
   if a ~= b then
-    fail("nn.Residual", ("the layers made %s of %s; give a shortcut that does the same"):format(a, b))
+    local text = "the layers made %s of %s; give a shortcut that does the same"
+    fail("nn.Residual", text:format(a, b))
   end
   return around + y
 end
@@ -457,9 +149,10 @@ local Identity = M.class "Identity"
 M.Identity = Identity
 function Identity:forward(x) return x end
 
--- ---- layers with weights -------------------------------------------------------------------------------
+-- ---- layers with weights ------------------------------------------------------------------------
 
---- y = x W' + b over the last dimension: [..., inputs] -> [..., outputs]. weight [outputs, inputs], bias [outputs].
+--- y = x W' + b over the last dimension: [..., inputs] -> [..., outputs]. weight [outputs, inputs],
+-- bias [outputs].
 -- opts: bias (true), init ("default"), rng.
 local Linear = M.class "Linear"
 M.Linear = Linear
@@ -468,7 +161,8 @@ function Linear:init(inputs, outputs, opts)
   local where = "nn.Linear"
   self.inputs = check_size(where, "the number of inputs", inputs)
   self.outputs = check_size(where, "the number of outputs", outputs)
-  local o = check(where, opts, { bias = { "boolean", true }, init = scheme_option, rng = { "rng", M.rng } })
+  local o = check(where, opts, { bias = { "boolean", true }, init = scheme_option,
+    rng = { "rng", M.rng } })
   self.weight = initial(where, o.init, o.rng, { outputs, inputs })
   if o.bias then self.bias = M.parameter(uniform(o.rng, { outputs }, 1 / math.sqrt(inputs))) end
 end
@@ -484,9 +178,11 @@ function Linear:forward(x)
     if #shape > 2 and rest == n then
       fail(where, ("got %s; put nn.Flatten() before it"):format(shape_text(shape)))
     elseif #shape > 2 then
-      fail(where, ("got %s; use nn.Flatten() and nn.Linear(%d, %d)"):format(shape_text(shape), rest, self.outputs))
+      fail(where, ("got %s; use nn.Flatten() and nn.Linear(%d, %d)"):format(shape_text(shape), rest,
+        self.outputs))
     end
-    fail(where, ("got %s; use nn.Linear(%d, %d)"):format(shape_text(shape), shape[#shape] or 1, self.outputs))
+    fail(where, ("got %s; use nn.Linear(%d, %d)"):format(shape_text(shape), shape[#shape] or 1,
+      self.outputs))
   end
   return crun.linear(x, self.weight, self.bias)
 end
@@ -506,7 +202,8 @@ local function check_window(where, name, value, n, least, default)
   end
   local out = {}
   for i = 1, n do
-    out[i] = options.check_value(where, name, list[#list == 1 and 1 or i], { "integer", least = least })
+    out[i] = options.check_value(where, name, list[#list == 1 and 1 or i],
+      { "integer", least = least })
   end
   return out
 end
@@ -526,7 +223,10 @@ local function conv_class(name, n, form)
     local where = "nn." .. name
     self.inputs = check_size(where, "the number of input channels", inputs)
     self.outputs = check_size(where, "the number of output channels", outputs)
-    if kernel == nil then fail(where, ("the kernel size is missing, as in nn.%s(%d, %d, 3)"):format(name, inputs, outputs)) end
+    if kernel == nil then
+      fail(where, ("the kernel size is missing, as in nn.%s(%d, %d, 3)"):format(name, inputs,
+        outputs))
+    end
     self.kernel = check_window(where, "the kernel", kernel, n, 1)
     local o = check(where, opts, {
       stride = "any?", padding = "any?", dilation = "any?", groups = { "count", 1 },
@@ -545,7 +245,8 @@ local function conv_class(name, n, form)
     end
     self.padding = check_window(where, "padding", o.padding, n, 0, 0)
     if inputs % o.groups ~= 0 or outputs % o.groups ~= 0 then
-      fail(where, ("groups = %d must divide both channel counts, %d and %d"):format(o.groups, inputs, outputs))
+      fail(where, ("groups = %d must divide both channel counts, %d and %d"):format(o.groups,
+        inputs, outputs))
     end
     local shape = { outputs, inputs // o.groups, table.unpack(self.kernel) }
     self.weight = initial(where, o.init, o.rng, shape)
@@ -569,7 +270,8 @@ local function conv_class(name, n, form)
   end
 
   function Conv:describe()
-    local parts = { ("%d -> %d, kernel %s"):format(self.inputs, self.outputs, window_text(self.kernel)) }
+    local parts = { ("%d -> %d, kernel %s"):format(self.inputs, self.outputs,
+      window_text(self.kernel)) }
     for _, option in ipairs { { "stride", 1 }, { "padding", 0 }, { "dilation", 1 } } do
       local text = window_text(self[option[1]])
       if text ~= tostring(option[2]) then parts[#parts + 1] = option[1] .. " " .. text end
@@ -582,7 +284,8 @@ local function conv_class(name, n, form)
 end
 
 --- Conv2d(inputs, outputs, kernel, opts): [B, inputs, H, W] -> [B, outputs, H', W'].
--- kernel, stride (1), padding (0, or "same"), dilation (1): a number or two; groups (1), bias (true), init, rng.
+-- kernel, stride (1), padding (0, or "same"), dilation (1): a number or two; groups (1), bias
+-- (true), init, rng.
 local Conv2d = conv_class("Conv2d", 2, "[B, %d, H, W]")
 function Conv2d:convolve(x) return crun.conv2d(x, self.weight, self.bias, self._options) end
 
@@ -590,7 +293,8 @@ function Conv2d:convolve(x) return crun.conv2d(x, self.weight, self.bias, self._
 local Conv1d = conv_class("Conv1d", 1, "[B, %d, T]")
 function Conv1d:convolve(x) return crun.conv1d(x, self.weight, self.bias, self._options) end
 
---- Rows of a table: int64 rows of any shape [...] (numbers from 1) -> [..., width]. weight [rows, width], normal by default.
+--- Rows of a table: int64 rows of any shape [...] (numbers from 1) -> [..., width]. weight [rows,
+-- width], normal by default.
 local Embedding = M.class "Embedding"
 M.Embedding = Embedding
 
@@ -609,7 +313,7 @@ end
 
 function Embedding:describe() return ("%d rows of %d"):format(self.rows, self.width) end
 
--- ---- normalisation -------------------------------------------------------------------------------------
+-- ---- normalisation ------------------------------------------------------------------------------
 
 -- BatchNorm1d over [B, C] or [B, C, T], BatchNorm2d over [B, C, H, W]: one class, two checks.
 local function batch_norm_class(name, least, most, form)
@@ -620,7 +324,8 @@ local function batch_norm_class(name, least, most, form)
     local where = "nn." .. name
     self.channels = check_size(where, "the number of channels", channels)
     local o = check(where, opts, {
-      momentum = { "number", 0.1, least = 0, most = 1 }, eps = { "number", 1e-5, above = 0 }, affine = { "boolean", true },
+      momentum = { "number", 0.1, least = 0, most = 1 }, eps = { "number", 1e-5, above = 0 },
+      affine = { "boolean", true },
     })
     self.momentum, self.eps = o.momentum, o.eps
     if o.affine then
@@ -635,7 +340,8 @@ local function batch_norm_class(name, least, most, form)
     local where = ("nn.%s(%d)"):format(name, self.channels)
     check_input(where, x)
     if x:ndim() < least or x:ndim() > most or x:size(2) ~= self.channels then
-      fail(where, ("got %s; it takes %s"):format(shape_text(x:shape()), form:format(self.channels, self.channels)))
+      fail(where, ("got %s; it takes %s"):format(shape_text(x:shape()),
+        form:format(self.channels, self.channels)))
     end
     return crun.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
       { training = self.training, momentum = self.momentum, eps = self.eps })
@@ -644,19 +350,23 @@ local function batch_norm_class(name, least, most, form)
   function BatchNorm:describe() return tostring(self.channels) end
 end
 
---- Batch norm: (x - mean) / sqrt(var + eps) * weight + bias, channel by channel; running statistics in eval mode.
--- opts: momentum (0.1, the weight of the new batch), eps (1e-5), affine (true). Ioffe, Szegedy, ICML 2015.
+--- Batch norm: (x - mean) / sqrt(var + eps) * weight + bias, channel by channel; running statistics
+-- in eval mode.
+-- opts: momentum (0.1, the weight of the new batch), eps (1e-5), affine (true). Ioffe, Szegedy,
+-- ICML 2015.
 batch_norm_class("BatchNorm1d", 2, 3, "[B, %d] or [B, %d, T]")
 batch_norm_class("BatchNorm2d", 4, 4, "[B, %d, H, W]")
 
---- Layer norm over the last dimension [..., width]. opts: eps (1e-5), affine (true). Ba, Kiros, Hinton, 2016.
+--- Layer norm over the last dimension [..., width]. opts: eps (1e-5), affine (true). Ba, Kiros,
+-- Hinton, 2016.
 local LayerNorm = M.class "LayerNorm"
 M.LayerNorm = LayerNorm
 
 function LayerNorm:init(width, opts)
   local where = "nn.LayerNorm"
   self.width = check_size(where, "the width", width)
-  local o = check(where, opts, { eps = { "number", 1e-5, above = 0 }, affine = { "boolean", true } })
+  local o = check(where, opts,
+    { eps = { "number", 1e-5, above = 0 }, affine = { "boolean", true } })
   self.eps = o.eps
   if o.affine then
     self.weight = M.parameter(crun.ones(width))
@@ -667,7 +377,8 @@ end
 function LayerNorm:forward(x)
   check_input("nn.LayerNorm", x)
   if x:ndim() < 1 or x:size(-1) ~= self.width then
-    fail(("nn.LayerNorm(%d)"):format(self.width), ("got %s; use nn.LayerNorm(%d)"):format(shape_text(x:shape()),
+    fail(("nn.LayerNorm(%d)"):format(self.width),
+      ("got %s; use nn.LayerNorm(%d)"):format(shape_text(x:shape()),
       x:ndim() > 0 and x:size(-1) or 1))
   end
   return crun.layer_norm(x, self.weight, self.bias, { eps = self.eps })
@@ -675,17 +386,20 @@ end
 
 function LayerNorm:describe() return tostring(self.width) end
 
---- Group norm over [B, C, ...]: channels in `groups` groups, each normalised per sample. Wu, He, ECCV 2018.
+--- Group norm over [B, C, ...]: channels in `groups` groups, each normalised per sample. Wu, He,
+-- ECCV 2018.
 local GroupNorm = M.class "GroupNorm"
 M.GroupNorm = GroupNorm
 
 function GroupNorm:init(groups, channels, opts)
   local where = "nn.GroupNorm"
-  self.groups, self.channels = check_size(where, "the number of groups", groups), check_size(where, "the number of channels", channels)
+  self.groups, self.channels = check_size(where, "the number of groups", groups),
+    check_size(where, "the number of channels", channels)
   if channels % groups ~= 0 then
     fail(where, ("%d groups must divide %d channels"):format(groups, channels))
   end
-  local o = check(where, opts, { eps = { "number", 1e-5, above = 0 }, affine = { "boolean", true } })
+  local o = check(where, opts,
+    { eps = { "number", 1e-5, above = 0 }, affine = { "boolean", true } })
   self.eps = o.eps
   if o.affine then
     self.weight = M.parameter(crun.ones(channels))
@@ -702,21 +416,25 @@ function GroupNorm:forward(x)
   return crun.group_norm(x, self.weight, self.bias, { groups = self.groups, eps = self.eps })
 end
 
-function GroupNorm:describe() return ("%d groups of %d"):format(self.groups, self.channels // self.groups) end
+function GroupNorm:describe()
+  return ("%d groups of %d"):format(self.groups, self.channels // self.groups)
+end
 
 --- Rows of length one: x / max(|x|_p, eps) along `dim`. opts: p (2), dim (-1), eps (1e-12).
 local Normalize = M.class "Normalize"
 M.Normalize = Normalize
 function Normalize:init(opts)
   self._options = check("nn.Normalize", opts,
-    { p = { "number", 2, above = 0 }, dim = { "integer", -1 }, eps = { "number", 1e-12, least = 0 } })
+    { p = { "number", 2, above = 0 }, dim = { "integer", -1 },
+      eps = { "number", 1e-12, least = 0 } })
 end
 function Normalize:forward(x) return crun.normalize(x, self._options) end
 
--- ---- dropout -------------------------------------------------------------------------------------------
+-- ---- dropout ------------------------------------------------------------------------------------
 
---- Sets entries to 0 with probability p while training, and scales the rest by 1 / (1 - p); Dropout2d drops whole channels.
--- The mask is a function of (seed, step): both are int64 buffers of the state, so a resumed run drops the same entries.
+--- Sets entries to 0 with probability p while training, and scales the rest by 1 / (1 - p);
+-- Dropout2d drops whole channels. The mask is a function of (seed, step): both are int64 buffers of
+-- the state, so a resumed run drops the same entries.
 -- The seed is drawn from rng. Srivastava et al., JMLR 2014.
 local function dropout_class(name)
   local Dropout = M.class(name)
@@ -751,15 +469,18 @@ function Dropout2d:forward(x)
   return x * crun.dropout(crun.ones(x:size(1), x:size(2), 1, 1), self:mask_options())
 end
 
--- ---- pooling and shape ---------------------------------------------------------------------------------
+-- ---- pooling and shape --------------------------------------------------------------------------
 
--- MaxPool2d(kernel, { stride = kernel, padding = 0 }) and AvgPool2d the same: [B, C, H, W] -> [B, C, H', W'].
+-- MaxPool2d(kernel, { stride = kernel, padding = 0 }) and AvgPool2d the same: [B, C, H, W] -> [B,
+-- C, H', W'].
 local function pool_class(name, op)
   local Pool = M.class(name)
   M[name] = Pool
   function Pool:init(kernel, opts)
     local where = "nn." .. name
-    if kernel == nil then fail(where, ("the kernel size is missing, as in nn.%s(2)"):format(name)) end
+    if kernel == nil then
+      fail(where, ("the kernel size is missing, as in nn.%s(2)"):format(name))
+    end
     self._kernel = check_window(where, "the kernel", kernel, 2, 1)
     local o = check(where, opts, { stride = pair[1] .. "?", padding = pair[1] .. "?" })
     self._options = {
@@ -774,7 +495,9 @@ local function pool_class(name, op)
   function Pool:describe()
     local o = self._options
     local text = "kernel " .. window_text(o.kernel)
-    if window_text(o.stride) ~= window_text(o.kernel) then text = text .. ", stride " .. window_text(o.stride) end
+    if window_text(o.stride) ~= window_text(o.kernel) then
+      text = text .. ", stride " .. window_text(o.stride)
+    end
     return window_text(o.padding) == "0" and text or text .. ", padding " .. window_text(o.padding)
   end
 end
@@ -782,10 +505,13 @@ end
 pool_class("MaxPool2d", "max_pool2d")
 pool_class("AvgPool2d", "avg_pool2d")
 
---- Means over a grid of out x out cells, whatever the size: [B, C, H, W] -> [B, C, out, out]. out: a number or two (1).
+--- Means over a grid of out x out cells, whatever the size: [B, C, H, W] -> [B, C, out, out]. out:
+-- a number or two (1).
 local AdaptiveAvgPool2d = M.class "AdaptiveAvgPool2d"
 M.AdaptiveAvgPool2d = AdaptiveAvgPool2d
-function AdaptiveAvgPool2d:init(size) self._size = check_window("nn.AdaptiveAvgPool2d", "the size", size, 2, 1, 1) end
+function AdaptiveAvgPool2d:init(size)
+  self._size = check_window("nn.AdaptiveAvgPool2d", "the size", size, 2, 1, 1)
+end
 function AdaptiveAvgPool2d:forward(x)
   check_input("nn.AdaptiveAvgPool2d", x, 4, "[B, C, H, W]")
   return crun.adaptive_avg_pool2d(x, { output_size = self._size })
@@ -801,21 +527,25 @@ function Flatten:forward(x)
   return x:reshape(B, B == 0 and 0 or x:numel() // B)
 end
 
--- ---- activations ---------------------------------------------------------------------------------------
+-- ---- activations --------------------------------------------------------------------------------
 
--- nn.ReLU() and the rest: modules around the operator of the same meaning; options go to the operator:
--- nn.LeakyReLU { slope = 0.1 }.
+-- nn.ReLU() and the rest: modules around the operator of the same meaning; options go to the
+-- operator: nn.LeakyReLU { slope = 0.1 }.
 local activations = {
   ReLU = "relu", LeakyReLU = "leaky_relu", ELU = "elu", SELU = "selu", GELU = "gelu", SiLU = "silu",
-  Mish = "mish", Sigmoid = "sigmoid", LogSigmoid = "logsigmoid", Tanh = "tanh", Softplus = "softplus", Softsign = function(x) return x / (x:abs() + 1) end,
-  HardTanh = function(x) return x:clamp { min = -1, max = 1 } end, HardSigmoid = "hardsigmoid", HardSwish = "hardswish", ReLU6 = "relu6", Softmax = "softmax",
+  Mish = "mish", Sigmoid = "sigmoid", LogSigmoid = "logsigmoid", Tanh = "tanh",
+  Softplus = "softplus", Softsign = function(x) return x / (x:abs() + 1) end,
+  HardTanh = function(x) return x:clamp { min = -1, max = 1 } end, HardSigmoid = "hardsigmoid",
+  HardSwish = "hardswish", ReLU6 = "relu6", Softmax = "softmax",
   LogSoftmax = "log_softmax",
 }
 
 for name, op in pairs(activations) do
   local Activation = M.class(name)
   function Activation:init(opts)
-    if opts ~= nil then self._options = options.check_value("nn." .. name, "its options", opts, "table") end
+    if opts ~= nil then
+      self._options = options.check_value("nn." .. name, "its options", opts, "table")
+    end
   end
   function Activation:forward(x)
     local f = type(op) == "function" and op or crun[op]
@@ -825,7 +555,8 @@ for name, op in pairs(activations) do
   M[name] = Activation
 end
 
---- max(0, x) + weight min(0, x) with a learnt slope, one or one a channel (dimension 2): nn.PReLU(channels).
+--- max(0, x) + weight min(0, x) with a learnt slope, one or one a channel (dimension 2):
+-- nn.PReLU(channels).
 -- He et al., ICCV 2015.
 local PReLU = M.class "PReLU"
 M.PReLU = PReLU
@@ -839,7 +570,8 @@ function PReLU:forward(x)
   local n, weight = self.weight:size(1), self.weight
   if n > 1 then
     if x:ndim() < 2 or x:size(2) ~= n then
-      fail(("nn.PReLU(%d)"):format(n), ("got %s; dimension 2 must be %d"):format(shape_text(x:shape()), n))
+      fail(("nn.PReLU(%d)"):format(n),
+        ("got %s; dimension 2 must be %d"):format(shape_text(x:shape()), n))
     end
     local shape = { n }
     for i = 2, x:ndim() - 1 do shape[i] = 1 end

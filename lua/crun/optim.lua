@@ -8,20 +8,24 @@
 --       opt:step()
 --     end
 --
--- optim.SGD, Adam, AdamW, NAdam, Adamax, Adagrad, Adadelta, RMSprop, LARS, LAMB: formulas and options are those of
--- `crun help optim NAME`; Adam and AdamW also take amsgrad, RMSprop centered, Adagrad initial.
+-- optim.SGD, Adam, AdamW, NAdam, Adamax, Adagrad, Adadelta, RMSprop, LARS, LAMB: formulas and
+-- options are those of `crun help optim NAME`; Adam and AdamW also take amsgrad, RMSprop centered,
+-- Adagrad initial.
 --
--- What is optimised: a module, a tensor, anything with a method parameters(), or a list of these. An entry with `params` is a
--- group with options of its own: { params = net.head, weight_decay = 0, lr_scale = 10 }. A group follows the optimiser's
--- options except those it was given; lr_scale follows opt.lr at a ratio. Options are plain fields, checked when set, so any of them
--- can be scheduled: opt.lr = 0.01, opt.groups[2].weight_decay = 0.
+-- What is optimised: a module, a tensor, anything with a method parameters(), or a list of these.
+-- An entry with `params` is a group with options of its own: { params = net.head, weight_decay = 0,
+-- lr_scale = 10 }. A group follows the optimiser's options except those it was given; lr_scale
+-- follows opt.lr at a ratio. Options are plain fields, checked when set, so any of them can be
+-- scheduled: opt.lr = 0.01, opt.groups[2].weight_decay = 0.
 --
--- A parameter without a gradient is left alone, and its own count of steps does not advance: that is how frozen layers
--- and losses with several heads work. opt:without_grad() names them. A step in which no parameter has a gradient is an error.
+-- A parameter without a gradient is left alone, and its own count of steps does not advance: that
+-- is how frozen layers and losses with several heads work. opt:without_grad() names them. A step in
+-- which no parameter has a gradient is an error.
 --
 -- An optimiser of your own is one function; groups, schedules and checkpoints come with it:
 --
---     local Lion = optim.define("Lion", { lr = { "number", 1e-4 }, beta1 = { "number", 0.9 }, beta2 = { "number", 0.99 } },
+--     local Lion = optim.define("Lion",
+--       { lr = { "number", 1e-4 }, beta1 = { "number", 0.9 }, beta2 = { "number", 0.99 } },
 --       function(param, grad, state, o)
 --         state.mean = state.mean or crun.zeros_like(param)
 --         param:add_((state.mean * o.beta1 + grad * (1 - o.beta1)):sign(), -o.lr)
@@ -38,7 +42,7 @@ local fail = crun.fail
 
 local Optimizer = {}
 
--- ---- what is optimised ---------------------------------------------------------------------------------
+-- ---- what is optimised --------------------------------------------------------------------------
 
 local function has_parameters(value)
   local kind = type(value)
@@ -50,7 +54,8 @@ end
 local function gather(where, value, group, seen, path)
   if options.kind(value) == "tensor" then
     if not value:wants_grad() then
-      fail(where, ("parameter %d does not ask for a gradient; make it one by nn.parameter(t)"):format(#group.params + 1))
+      local text = "parameter %d does not ask for a gradient; make it one by nn.parameter(t)"
+      fail(where, text:format(#group.params + 1))
     end
     if seen[value] then fail(where, "a parameter is given twice") end
     seen[value] = true
@@ -64,13 +69,16 @@ local function gather(where, value, group, seen, path)
       group.params[#group.params + 1], group.names[#group.names + 1] = tensor, name
     end
   elseif type(value) == "table" and getmetatable(value) == nil then
-    for i, item in ipairs(value) do gather(where, item, group, seen, (path == "" and "" or path .. ".") .. i) end
-  elseif options.kind(value) ~= "criterion" then            -- a loss without parameters is fine in a list
+    for i, item in ipairs(value) do
+      gather(where, item, group, seen, (path == "" and "" or path .. ".") .. i)
+    end
+  -- a loss without parameters is fine in a list
+  elseif options.kind(value) ~= "criterion" then
     fail(where, "takes modules, tensors and lists of them, got " .. options.say(value))
   end
 end
 
--- ---- groups: options that fall back on the optimiser's -------------------------------------------------
+-- ---- groups: options that fall back on the optimiser's ------------------------------------------
 
 local Group = { __name = "crun.group" }
 
@@ -90,7 +98,8 @@ function Group:__newindex(key, value)
     fail(opt.where, ("a group has no option '%s'; it has %s"):format(tostring(key),
       table.concat(options.sorted_keys(opt.spec), ", ")))
   end
-  rawget(self, "own")[key] = value ~= nil and options.check_value(opt.where, key, value, line) or nil
+  if value ~= nil then value = options.check_value(opt.where, key, value, line) end
+  rawget(self, "own")[key] = value
 end
 
 local function new_group(opt, value, seen)
@@ -115,7 +124,7 @@ local function new_group(opt, value, seen)
   opt.groups[number] = setmetatable(group, Group)
 end
 
--- ---- the optimiser -------------------------------------------------------------------------------------
+-- ---- the optimiser ------------------------------------------------------------------------------
 
 function Optimizer:__index(key)
   local method = Optimizer[key]
@@ -127,7 +136,8 @@ function Optimizer:__newindex(key, value)
   local line = self.spec[key]
   if not line then
     local near = options.nearest(tostring(key), options.sorted_keys(self.spec))
-    fail(self.where, ("has no option '%s'%s"):format(tostring(key), near and ("; did you mean '%s'?"):format(near) or ""))
+    fail(self.where, ("has no option '%s'%s"):format(tostring(key),
+      near and ("; did you mean '%s'?"):format(near) or ""))
   end
   self.values[key] = options.check_value(self.where, key, value, line)
 end
@@ -187,7 +197,8 @@ local function gradients(self)
 end
 
 --- Scales all gradients together by max / (norm + 1e-6) where their common norm is larger than max.
--- opts: p (2; math.huge for the largest element). Returns the norm before; a norm that is not finite changes nothing.
+-- opts: p (2; math.huge for the largest element). Returns the norm before; a norm that is not
+-- finite changes nothing.
 function Optimizer:clip_grad_norm(max, opts)
   local where = self.where .. ":clip_grad_norm"
   options.check_value(where, "max", max, { "number", above = 0 })
@@ -208,8 +219,8 @@ function Optimizer:clip_grad_value(max)
   for _, grad in ipairs(gradients(self)) do grad:copy_(grad:clamp { min = -max, max = max }) end
 end
 
---- What a checkpoint keeps: the options, those of the groups, and for each parameter its count of steps and tensors.
--- The tensors are the live ones.
+--- What a checkpoint keeps: the options, those of the groups, and for each parameter its count of
+-- steps and tensors. The tensors are the live ones.
 function Optimizer:state()
   local state = { kind = self.name, options = {}, groups = {}, params = {} }
   for key, value in pairs(self.values) do state.options[key] = value end
@@ -225,7 +236,8 @@ function Optimizer:state()
   return state
 end
 
---- Takes a state back: the optimiser must be of the same kind, over the same parameters in the same order.
+--- Takes a state back: the optimiser must be of the same kind, over the same parameters in the same
+-- order.
 function Optimizer:load(state)
   local where = self.where .. ":load"
   options.check_value(where, "the state", state, "table")
@@ -235,13 +247,14 @@ function Optimizer:load(state)
   local params = {}
   self:each(function(param, name) params[#params + 1] = { param, name } end)
   if #params ~= #state.params or #self.groups ~= #state.groups then
-    fail(where, ("the state has %d parameters in %d groups, this optimiser %d in %d"):format(#state.params, #state.groups,
-      #params, #self.groups))
+    local text = "the state has %d parameters in %d groups, this optimiser %d in %d"
+    fail(where, text:format(#state.params, #state.groups, #params, #self.groups))
   end
   for i, pair in ipairs(params) do
     local kept, shape = state.params[i], pair[1]:shape()
     if kept.name ~= pair[2] or table.concat(kept.shape, " ") ~= table.concat(shape, " ") then
-      fail(where, ("parameter %d is '%s' [%s] here and '%s' [%s] in the state"):format(i, pair[2], table.concat(shape, ", "),
+      fail(where, ("parameter %d is '%s' [%s] here and '%s' [%s] in the state"):format(i, pair[2],
+        table.concat(shape, ", "),
         kept.name, table.concat(kept.shape, ", ")))
     end
   end
@@ -268,13 +281,15 @@ function Optimizer:__tostring()
   for _, key in ipairs(options.sorted_keys(self.values)) do
     parts[#parts + 1] = ("%s = %s"):format(key, tostring(self.values[key]))
   end
-  return ("%s { %s }: %d tensors, %d numbers, %d group%s"):format(self.where, table.concat(parts, ", "), n, size,
+  return ("%s { %s }: %d tensors, %d numbers, %d group%s"):format(self.where,
+    table.concat(parts, ", "), n, size,
     #self.groups, #self.groups == 1 and "" or "s")
 end
 
 --- A new kind of optimiser. spec: its options, as options.check takes them; lr must be among them.
--- update(param, grad, state, o) changes param in place, without a graph. state is a table of its own for each parameter, kept in
--- checkpoints: tensors and numbers; state.step counts from 1. o holds the options of the parameter's group.
+-- update(param, grad, state, o) changes param in place, without a graph. state is a table of its
+-- own for each parameter, kept in checkpoints: tensors and numbers; state.step counts from 1. o
+-- holds the options of the parameter's group.
 -- Returns the constructor: (what, opts) -> optimiser.
 function M.define(name, spec, update)
   options.check_value("optim.define", "the name", name, "string")
@@ -289,7 +304,8 @@ function M.define(name, spec, update)
     local seen, listed = {}, false
     if type(what) == "table" and getmetatable(what) == nil and not what.params then
       for _, item in ipairs(what) do
-        listed = listed or type(item) == "table" and getmetatable(item) == nil and item.params ~= nil
+        listed = listed or type(item) == "table" and getmetatable(item) == nil and
+          item.params ~= nil
       end
     end
     if listed then
@@ -304,17 +320,21 @@ function M.define(name, spec, update)
   end
 end
 
--- ---- the steps written in C ----------------------------------------------------------------------------
+-- ---- the steps written in C ---------------------------------------------------------------------
 
--- Inputs 3 and up of a step are its state, one tensor each, of the parameter's shape and 0 at first. Optional ones exist when
--- their option says so; `flags` are options of ours that the step itself does not have.
+-- Inputs 3 and up of a step are its state, one tensor each, of the parameter's shape and 0 at
+-- first. Optional ones exist when their option says so; `flags` are options of ours that the step
+-- itself does not have.
 local kinds = {
   SGD = { op = "sgd", optional = { velocity = "momentum" } },
-  Adam = { op = "adam", flags = { amsgrad = { "boolean", false } }, optional = { largest = "amsgrad" } },
-  AdamW = { op = "adamw", flags = { amsgrad = { "boolean", false } }, optional = { largest = "amsgrad" } },
+  Adam = { op = "adam", flags = { amsgrad = { "boolean", false } },
+    optional = { largest = "amsgrad" } },
+  AdamW = { op = "adamw", flags = { amsgrad = { "boolean", false } },
+    optional = { largest = "amsgrad" } },
   NAdam = { op = "nadam", scalars = { product = true } },
   Adamax = { op = "adamax" },
-  Adagrad = { op = "adagrad", flags = { initial = { "number", 0, least = 0 } }, starts = { sum = "initial" } },
+  Adagrad = { op = "adagrad", flags = { initial = { "number", 0, least = 0 } },
+    starts = { sum = "initial" } },
   Adadelta = { op = "adadelta" },
   RMSprop = { op = "rmsprop", flags = { centered = { "boolean", false } },
     optional = { velocity = "momentum", mean = "centered" } },
@@ -326,7 +346,8 @@ local function spec_of(about, flags)
   local spec, passed = {}, {}
   for _, o in ipairs(about.options) do
     if o.name ~= "step" then
-      spec[o.name] = { o.kind == "flag" and "boolean" or "number", o.default, least = o.least, most = o.most }
+      spec[o.name] = { o.kind == "flag" and "boolean" or "number", o.default, least = o.least,
+        most = o.most }
       passed[#passed + 1] = o.name
     else
       passed.counts = true
@@ -336,7 +357,9 @@ local function spec_of(about, flags)
   return spec, passed
 end
 
-local function wanted(o, switch) return o[switch] == true or (type(o[switch]) == "number" and o[switch] ~= 0) end
+local function wanted(o, switch)
+  return o[switch] == true or (type(o[switch]) == "number" and o[switch] ~= 0)
+end
 
 local function build(name, kind)
   local about = crun.describe("optim", kind.op)

@@ -9,8 +9,8 @@
 --       rng    = "rng?",                                     -- "?": may be left out, then nil
 --     })
 --
--- An unknown key, a wrong type and a value out of range are three messages, raised at the line of the script
--- that called the library:
+-- An unknown key, a wrong type and a value out of range are three messages, raised at the line of
+-- the script that called the library:
 --
 --     train.lua:12: sampler.pk: unknown option 'sede'; did you mean 'seed'?
 --     train.lua:12: sampler.pk: k must be a whole number, got a string "4"
@@ -21,7 +21,8 @@ local crun = require "crun"
 
 local M = {}
 
---- What a value is, in one word: "tensor", "rng", "criterion", "module", "nil", "number", "string", ...
+--- What a value is, in one word: "tensor", "rng", "criterion", "module", "nil", "number", "string",
+-- ...
 function M.kind(value)
   local kind = type(value)
   if kind ~= "userdata" and kind ~= "table" then return kind end
@@ -75,7 +76,8 @@ function M.say(value)
   return (kind:find "^[aeiou]" and "an " or "a ") .. kind
 end
 
--- Levenshtein distance with swapped neighbours counted once (Damerau), enough for slips of the finger.
+-- Levenshtein distance with swapped neighbours counted once (Damerau), enough for slips of the
+-- finger.
 local function distance(a, b)
   local before, last = nil, {}
   for j = 0, #b do last[j] = j end
@@ -135,7 +137,8 @@ local function rule_of(line)
   }
 end
 
---- Checks one value against one line of a spec; raises or returns it (whole floats become integers).
+--- Checks one value against one line of a spec; raises or returns it (whole floats become
+-- integers).
 function M.check_value(where, name, value, line)
   local rule = rule_of(line)
   if value == nil then
@@ -150,7 +153,8 @@ function M.check_value(where, name, value, line)
       if choice == value then return value end
     end
     local near = type(value) == "string" and M.nearest(value, rule.choices)
-    crun.fail(where, ("%s must be one of %s; got %s%s"):format(name, table.concat(rule.choices, ", "),
+    crun.fail(where, ("%s must be one of %s; got %s%s"):format(name,
+      table.concat(rule.choices, ", "),
       M.say(value), near and (", did you mean '%s'?"):format(near) or ""))
   end
   if type(value) ~= "number" then return value end
@@ -168,9 +172,10 @@ function M.check_value(where, name, value, line)
 end
 
 --- Checks a table of options against a spec.
--- where: the name the user knows the caller by ("sampler.pk"). opts: a table, or nil for none. spec: name ->
--- kind, or { kind, default, least =, most =, above =, choices = }; a kind that ends in "?" may be left out.
--- Kinds: any number integer count (whole, >= 1) boolean string table numbers callable tensor rng module.
+-- where: the name the user knows the caller by ("sampler.pk"). opts: a table, or nil for none.
+-- spec: name -> kind, or { kind, default, least =, most =, above =, choices = }; a kind that ends
+-- in "?" may be left out. Kinds: any number integer count (whole, >= 1) boolean string table
+-- numbers callable tensor rng module.
 -- Returns a new table with the defaults filled in; opts is left alone.
 function M.check(where, opts, spec)
   if opts ~= nil and M.kind(opts) ~= "table" then

@@ -3,9 +3,10 @@
 --     local p = pca.fit(embeddings, 2)
 --     local xy = p:transform(embeddings)           -- [N, 2]
 --
--- With xc = x - mean over N points, the components are the unit eigenvectors of xc' xc with the largest eigenvalues l_i; the
--- variance along component i is l_i / (N - 1). With fewer points than dimensions the N x N matrix xc xc' is taken
--- instead: if xc xc' u = l u, then v = xc' u / sqrt(l). Each component has the sign that makes its largest entry positive.
+-- With xc = x - mean over N points, the components are the unit eigenvectors of xc' xc with the
+-- largest eigenvalues l_i; the variance along component i is l_i / (N - 1). With fewer points than
+-- dimensions the N x N matrix xc xc' is taken instead: if xc xc' u = l u, then v = xc' u / sqrt(l).
+-- Each component has the sign that makes its largest entry positive.
 --
 -- Jolliffe, "Principal component analysis", 2002, sec. 2 and 3.5.
 --
@@ -38,8 +39,10 @@ local function settle_signs(rows)
   end
 end
 
---- x real [N, D], k components wanted (all that have variance when left out; at most min(N - 1, D)).
--- Returns an object with mean [D], components [k, D] (rows of length 1), variance [k], ratio [k] (shares of the whole variance).
+--- x real [N, D], k components wanted (all that have variance when left out; at most min(N - 1,
+-- D)).
+-- Returns an object with mean [D], components [k, D] (rows of length 1), variance [k], ratio [k]
+-- (shares of the whole variance).
 function M.fit(x, k)
   local _ <close> = crun.no_grad()
   local where = "pca.fit"
@@ -70,7 +73,8 @@ function M.fit(x, k)
     variance[i], ratio[i] = spread[i] / (N - 1), total > 0 and spread[i] / total or 0
   end
   return setmetatable({
-    mean = mean, components = components, variance = crun.tensor(variance), ratio = crun.tensor(ratio),
+    mean = mean, components = components, variance = crun.tensor(variance),
+    ratio = crun.tensor(ratio),
   }, Pca)
 end
 

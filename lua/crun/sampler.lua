@@ -3,15 +3,16 @@
 --     local batches = sampler.pk { labels = train.labels, p = 8, k = 4, seed = 1 }
 --     for epoch = 1, 20 do
 --       for rows in batches do            -- int64 tensor of row numbers, from 1
---         local x, y = images:index_select(1, rows), labels:index_select(1, rows)
+--         local x, y = images:index_select(rows, 1), labels:index_select(rows, 1)
 --         ...
 --       end
 --     end
 --
--- A sampler is its own iterator: one `for` is one epoch, the next `for` the next epoch. The batches of an epoch are a pure
--- function of (seed, epoch), so the place in training is two numbers: state() gives { epoch =, batch = }, load() goes
--- there, and leaving a `for` early continues in the next one (start(epoch) begins an epoch afresh). #sampler is the number of
--- batches of an epoch. A sampler may be closed: `local s <close> = sampler.pk { ... }`.
+-- A sampler is its own iterator: one `for` is one epoch, the next `for` the next epoch. The batches
+-- of an epoch are a pure function of (seed, epoch), so the place in training is two numbers:
+-- state() gives { epoch =, batch = }, load() goes there, and leaving a `for` early continues in the
+-- next one (start(epoch) begins an epoch afresh). #sampler is the number of batches of an epoch. A
+-- sampler may be closed: `local s <close> = sampler.pk { ... }`.
 --
 -- @module crun.sampler
 local crun = require "crun"
@@ -56,7 +57,8 @@ end
 function Sampler:state() return { epoch = self.epoch, batch = self.batch } end
 
 function Sampler:load(state)
-  local o = options.check(self.where .. ":load", state, { epoch = "count", batch = { "integer", least = 0 } })
+  local o = options.check(self.where .. ":load", state,
+    { epoch = "count", batch = { "integer", least = 0 } })
   self:start(o.epoch)
   self.batch = math.min(o.batch, self.batches)
   return self
@@ -65,7 +67,8 @@ end
 function Sampler:__close() self._next = nil end
 
 function Sampler:__tostring()
-  return ("%s: epoch %d, batch %d of %d, seed %d"):format(self.where, self.epoch, self.batch, self.batches, self.seed)
+  return ("%s: epoch %d, batch %d of %d, seed %d"):format(self.where, self.epoch, self.batch,
+    self.batches, self.seed)
 end
 
 local cursor = { epoch = { "count", 1 }, seed = { "integer", 1, least = 0 }, rng = "rng?" }
@@ -76,7 +79,8 @@ local function spec(own)
   return own
 end
 
--- A generator given as rng is asked once, for a seed: the batches stay a pure function of (seed, epoch).
+-- A generator given as rng is asked once, for a seed: the batches stay a pure function of (seed,
+-- epoch).
 local function check(where, opts, own)
   local o = options.check(where, opts, spec(own))
   if o.rng then
@@ -86,13 +90,14 @@ local function check(where, opts, own)
   return o
 end
 
--- ---- every row once ------------------------------------------------------------------------------------
+-- ---- every row once -----------------------------------------------------------------------------
 
 local function rows_sampler(where, opts, shuffled)
   local o = check(where, opts, { n = "count", batch = "count", drop_last = { "boolean", false } })
   local batches = o.drop_last and o.n // o.batch or (o.n + o.batch - 1) // o.batch
   if batches == 0 then
-    crun.fail(where, ("with drop_last, a batch of %d rows never fills from n = %d"):format(o.batch, o.n))
+    crun.fail(where, ("with drop_last, a batch of %d rows never fills from n = %d"):format(o.batch,
+      o.n))
   end
   return new(where, o, batches, function(epoch)
     local order = {}
@@ -107,17 +112,17 @@ local function rows_sampler(where, opts, shuffled)
   end)
 end
 
---- Every row once an epoch, in random order. n rows, batch of them at a time; drop_last leaves out a short last batch.
--- seed (1) or rng, epoch to begin with (1).
+--- Every row once an epoch, in random order. n rows, batch of them at a time; drop_last leaves out
+-- a short last batch. seed (1) or rng, epoch to begin with (1).
 function M.shuffled(opts) return rows_sampler("sampler.shuffled", opts, true) end
 
 --- Rows 1 .. n in order; the same options.
 function M.sequential(opts) return rows_sampler("sampler.sequential", opts, false) end
 
--- ---- p classes, k rows of each -------------------------------------------------------------------------
+-- ---- p classes, k rows of each ------------------------------------------------------------------
 
--- Endless draws from a list: shuffle after shuffle of it. take(n) gives n entries, all different as long as the list has
--- that many: entries that are already in hand wait for the next take.
+-- Endless draws from a list: shuffle after shuffle of it. take(n) gives n entries, all different as
+-- long as the list has that many: entries that are already in hand wait for the next take.
 local function deck(list, rng)
   local pile, at = {}, 0
   return function(n)
@@ -166,24 +171,28 @@ local function describe_short(short, k)
     parts[i] = ("class %d has %d"):format(short[i].label, #short[i].rows)
   end
   if #short > 3 then parts[4] = "..." end
-  return ("%d %s fewer than k = %d rows (%s)"):format(#short, #short == 1 and "class has" or "classes have", k,
+  return ("%d %s fewer than k = %d rows (%s)"):format(#short, #short == 1 and "class has" or
+    "classes have", k,
     table.concat(parts, ", "))
 end
 
 --- p classes and k rows of each, p k rows a batch: the batches that pair and triplet losses need.
--- Every class comes up once before any comes up again, within an epoch; rows of a class likewise. An epoch is ceil(C / p)
--- batches, or `batches`. Rows of a class stand together.
+-- Every class comes up once before any comes up again, within an epoch; rows of a class likewise.
+-- An epoch is ceil(C / p) batches, or `batches`. Rows of a class stand together.
 --
 -- labels int64 tensor [n]; p, k (4); seed (1) or rng; epoch to begin with (1); batches.
 -- short says what happens to classes with fewer than k rows:
 --   "error"   refuse (the default)
---   "repeat"  rows of it repeat within a batch, each as often as the others; a class of one row is still refused
+--   "repeat"  rows of it repeat within a batch, each as often as the others; a class of one row is
+--             still refused
 --   "drop"    leave the class out; sampler.dropped lists the labels
--- Hermans, Beyer, Leibe, "In defense of the triplet loss for person re-identification", 2017, sec. 2.
+-- Hermans, Beyer, Leibe, "In defense of the triplet loss for person re-identification", 2017, sec.
+-- 2.
 function M.pk(opts)
   local where = "sampler.pk"
   local o = check(where, opts, {
-    labels = "tensor", p = { "count", least = 2 }, k = { "count", 4, least = 2 }, batches = "count?",
+    labels = "tensor", p = { "count", least = 2 }, k = { "count", 4, least = 2 },
+    batches = "count?",
     short = { "string", "error", choices = { "error", "repeat", "drop" } },
   })
   if o.labels:ndim() ~= 1 or o.labels:dtype() ~= "int64" then
@@ -204,12 +213,15 @@ function M.pk(opts)
     end
   end
   if #short > 0 and o.short == "error" then
-    crun.fail(where, describe_short(short, o.k) .. "; use a smaller k, or short = \"repeat\" or \"drop\"")
+    crun.fail(where, describe_short(short, o.k) ..
+      "; use a smaller k, or short = \"repeat\" or \"drop\"")
   elseif single and o.short == "repeat" then
-    crun.fail(where, ("class %d has one row, which has no other to be pulled to; use short = \"drop\""):format(single.label))
+    local text = "class %d has one row, which has no other to be pulled to; use short = \"drop\""
+    crun.fail(where, text:format(single.label))
   elseif #classes < o.p then
     crun.fail(where, ("p = %d classes a batch need as many classes, got %d%s"):format(o.p, #classes,
-      #dropped > 0 and (" (after dropping %d with fewer than %d rows)"):format(#dropped, o.k) or ""))
+      #dropped > 0 and (" (after dropping %d with fewer than %d rows)"):format(#dropped, o.k) or
+        ""))
   end
 
   local sampler = new(where, o, o.batches or (#classes + o.p - 1) // o.p, function(epoch)

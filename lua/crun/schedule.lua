@@ -1,11 +1,12 @@
 --- Schedules: a number as a pure function of the step.
 --
--- `local lr = schedule.cosine { base = 0.1, steps = 1000 }` is a function: `lr(t)` is the value for the update that comes
--- after t updates have been made, t = 0, 1, 2, ... Nothing is stored, so a resumed run needs only its step. Any number in
--- any object can follow a schedule, a learning rate or a margin alike:
+-- `local lr = schedule.cosine { base = 0.1, steps = 1000 }` is a function: `lr(t)` is the value for
+-- the update that comes after t updates have been made, t = 0, 1, 2, ... Nothing is stored, so a
+-- resumed run needs only its step. Any number in any object can follow a schedule, a learning rate
+-- or a margin alike:
 --
 --     local drive = schedule.drive(opt, "lr", schedule.cosine { base = 0.1, steps = 1000 })
---                 + schedule.drive(criterion, "margin", schedule.linear { from = 0.1, to = 0.4, steps = 500 })
+--       + schedule.drive(criterion, "margin", schedule.linear { from = 0, to = 0.4, steps = 500 })
 --     for step = 0, 999 do drive:at(step) ... end
 --
 -- The values agree with torch.optim.lr_scheduler where it has the schedule.
@@ -34,12 +35,14 @@ define("linear", { from = "number", to = "number", steps = steps }, function(o)
 end)
 
 --- base times a factor that climbs from `start` to 1 over `steps`, then base.
-define("linear_warmup", { base = "number", steps = steps, start = { "number", 0.1, least = 0, most = 1 } }, function(o)
+define("linear_warmup",
+  { base = "number", steps = steps, start = { "number", 0.1, least = 0, most = 1 } }, function(o)
   return M.linear { from = o.base * o.start, to = o.base, steps = o.steps }
 end)
 
 --- base times a factor that falls from 1 to `stop` over `steps`, then stays.
-define("linear_decay", { base = "number", steps = steps, stop = { "number", 0, least = 0 } }, function(o)
+define("linear_decay", { base = "number", steps = steps, stop = { "number", 0, least = 0 } },
+  function(o)
   return M.linear { from = o.base, to = o.base * o.stop, steps = o.steps }
 end)
 
@@ -49,7 +52,8 @@ define("step", { base = "number", every = steps, gamma = { "number", 0.1, above 
 end)
 
 --- base gamma^(number of milestones <= t)
-define("multistep", { base = "number", milestones = "numbers", gamma = { "number", 0.1, above = 0 } }, function(o)
+define("multistep", { base = "number", milestones = "numbers",
+  gamma = { "number", 0.1, above = 0 } }, function(o)
   return function(t)
     local passed = 0
     for _, milestone in ipairs(o.milestones) do
@@ -67,7 +71,8 @@ end)
 --- Half a cosine: min + (base - min) (1 + cos(pi t / steps)) / 2.
 -- Past `steps` it rises again as the formula says; hold = true keeps it at min.
 -- Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, eq. 5.
-define("cosine", { base = "number", steps = steps, min = { "number", 0 }, hold = { "boolean", false } }, function(o)
+define("cosine", { base = "number", steps = steps, min = { "number", 0 },
+  hold = { "boolean", false } }, function(o)
   return function(t)
     if o.hold then t = math.min(t, o.steps) end
     return o.min + (o.base - o.min) * (1 + math.cos(math.pi * t / o.steps)) / 2
@@ -88,10 +93,11 @@ define("cosine_warm_restarts",
   end
 end)
 
---- Up and down once. From max / div up to max during the first pct of `steps`, down to max / div / final_div at the last
--- step (three_phase: back to max / div in as long as the way up, then down). anneal: "cos" or "linear".
--- Other quantities follow the same clock when the three values are given: { start = 0.95, max = 0.85, final = 0.95 }
--- is the momentum that goes with it. Asking past `steps` - 1 gives the last value.
+--- Up and down once. From max / div up to max during the first pct of `steps`, down to max / div /
+-- final_div at the last step (three_phase: back to max / div in as long as the way up, then down).
+-- anneal: "cos" or "linear". Other quantities follow the same clock when the three values are
+-- given: { start = 0.95, max = 0.85, final = 0.95 } is the momentum that goes with it. Asking past
+-- `steps` - 1 gives the last value.
 -- Smith, Topin, "Super-convergence", 2019.
 define("one_cycle", {
   max = "number", steps = { "count", least = 2 }, pct = { "number", 0.3, above = 0, most = 1 },
@@ -119,12 +125,14 @@ define("one_cycle", {
 end)
 
 --- base (1 - min(t, steps) / steps)^power
-define("polynomial", { base = "number", steps = steps, power = { "number", 1, above = 0 } }, function(o)
+define("polynomial", { base = "number", steps = steps, power = { "number", 1, above = 0 } },
+  function(o)
   return function(t) return o.base * (1 - math.min(t, o.steps) / o.steps) ^ o.power end
 end)
 
 --- base min((t + 1) / warmup, sqrt(warmup / (t + 1))).
--- Vaswani et al., "Attention is all you need", NeurIPS 2017, sec. 5.3, scaled so that the top is base.
+-- Vaswani et al., "Attention is all you need", NeurIPS 2017, sec. 5.3, scaled so that the top is
+-- base.
 define("inverse_sqrt_warmup", { base = "number", warmup = steps }, function(o)
   return function(t) return o.base * math.min((t + 1) / o.warmup, math.sqrt(o.warmup / (t + 1))) end
 end)
@@ -147,7 +155,8 @@ define("warmup_then_cosine", {
 }, function(o)
   if o.steps <= o.warmup then
     crun.fail("schedule.warmup_then_cosine",
-      ("steps counts the warm-up too: it must be more than warmup = %d, got %d"):format(o.warmup, o.steps))
+      ("steps counts the warm-up too: it must be more than warmup = %d, got %d"):format(o.warmup,
+        o.steps))
   end
   return M.chain {
     { o.warmup, M.linear_warmup { base = o.base, steps = o.warmup, start = o.start } },
@@ -159,14 +168,19 @@ end)
 -- Each part sees steps that start at 0; the last has no length.
 function M.chain(parts)
   local where = "schedule.chain"
-  if type(parts) ~= "table" or #parts == 0 then crun.fail(where, "needs parts { steps, schedule }") end
+  if type(parts) ~= "table" or #parts == 0 then
+    crun.fail(where, "needs parts { steps, schedule }")
+  end
   for i, part in ipairs(parts) do
     local last = i == #parts
     local fits = type(part) == "table" and (last and #part == 1 or #part == 2)
     if not fits then
-      crun.fail(where, ("part %d must be %s"):format(i, last and "{ schedule }" or "{ steps, schedule }"))
+      crun.fail(where, ("part %d must be %s"):format(i, last and "{ schedule }" or
+        "{ steps, schedule }"))
     end
-    if #part == 2 then options.check_value(where, ("the length of part %d"):format(i), part[1], "count") end
+    if #part == 2 then
+      options.check_value(where, ("the length of part %d"):format(i), part[1], "count")
+    end
     options.check_value(where, ("the schedule of part %d"):format(i), part[#part], "callable")
   end
   return function(t)
@@ -186,21 +200,25 @@ function M.scale(factor, schedule)
   return function(t) return factor * schedule(t) end
 end
 
--- ---- what needs memory ---------------------------------------------------------------------------------
+-- ---- what needs memory --------------------------------------------------------------------------
 
 local Plateau = { __name = "crun.plateau" }
 Plateau.__index = Plateau
 
---- Lowers its value when a metric stops getting better; the one schedule that is not a function of the step.
--- `plateau:report(metric)` after each epoch; `plateau()` or `plateau.value` is the value now, so it can be driven like any
--- other schedule. mode "min" or "max"; better means by more than `threshold`, relative ("rel") or absolute ("abs").
--- After more than `patience` reports without improvement the value becomes max(value * factor, min), and `cooldown`
--- reports are not counted. A change of at most eps is not made. Torch's ReduceLROnPlateau, report by report.
+--- Lowers its value when a metric stops getting better; the one schedule that is not a function of
+-- the step. `plateau:report(metric)` after each epoch; `plateau()` or `plateau.value` is the value
+-- now, so it can be driven like any other schedule. mode "min" or "max"; better means by more than
+-- `threshold`, relative ("rel") or absolute ("abs"). After more than `patience` reports without
+-- improvement the value becomes max(value * factor, min), and `cooldown` reports are not counted. A
+-- change of at most eps is not made. Torch's ReduceLROnPlateau, report by report.
 function M.reduce_on_plateau(opts)
   local o = options.check("schedule.reduce_on_plateau", opts, {
-    base = "number", factor = { "number", 0.1, above = 0, most = 1 }, patience = { "integer", 10, least = 0 },
-    mode = { "string", "min", choices = { "min", "max" } }, threshold = { "number", 1e-4, least = 0 },
-    threshold_mode = { "string", "rel", choices = { "rel", "abs" } }, cooldown = { "integer", 0, least = 0 },
+    base = "number", factor = { "number", 0.1, above = 0, most = 1 },
+    patience = { "integer", 10, least = 0 },
+    mode = { "string", "min", choices = { "min", "max" } },
+    threshold = { "number", 1e-4, least = 0 },
+    threshold_mode = { "string", "rel", choices = { "rel", "abs" } },
+    cooldown = { "integer", 0, least = 0 },
     min = { "number", 0 }, eps = { "number", 1e-8, least = 0 },
   })
   return setmetatable({ options = o, value = o.base, best = nil, bad = 0, cooling = 0 }, Plateau)
@@ -242,22 +260,25 @@ function Plateau:load(state)
   self.value, self.best, self.bad, self.cooling = state.value, state.best, state.bad, state.cooling
 end
 
--- ---- driving a number ----------------------------------------------------------------------------------
+-- ---- driving a number ---------------------------------------------------------------------------
 
 local Drive = { __name = "crun.drive" }
 Drive.__index = Drive
 
---- Lets object[key] follow a schedule. The object is anything with a number in it: an optimiser, one of its groups, a
--- criterion, a miner, a plain table. drive:at(step) sets it and returns the value; d1 + d2 drives both.
+--- Lets object[key] follow a schedule. The object is anything with a number in it: an optimiser,
+-- one of its groups, a criterion, a miner, a plain table. drive:at(step) sets it and returns the
+-- value; d1 + d2 drives both.
 function M.drive(object, key, schedule)
   local where = "schedule.drive"
   if type(object) ~= "table" and type(object) ~= "userdata" then
-    crun.fail(where, "the first argument must be an object with numbers in it, got " .. options.say(object))
+    crun.fail(where, "the first argument must be an object with numbers in it, got " ..
+      options.say(object))
   end
   options.check_value(where, "the key", key, "string")
   options.check_value(where, "the schedule", schedule, "callable")
   if type(object[key]) ~= "number" then
-    crun.fail(where, ("%s is not a number of that object: it holds %s"):format(key, options.say(object[key])))
+    crun.fail(where, ("%s is not a number of that object: it holds %s"):format(key,
+      options.say(object[key])))
   end
   return setmetatable({ { object = object, key = key, schedule = schedule } }, Drive)
 end

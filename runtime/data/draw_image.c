@@ -2,10 +2,11 @@
  *
  *   canvas uint8 [3 H W] or [1 H W], changed in place; image uint8 [h w], [1 h w] or [3 h w]
  *
- * Scales the image to width x height (its own size when left out) and lays it on the canvas with its top left corner at pixel
- * (x, y); what sticks out is cut off. A grey image is drawn grey on a canvas of three planes; a coloured one on a canvas of
- * one plane by its luminance. smooth: a triangle filter as wide as a source pixel when enlarging, as wide as a target
- * pixel when reducing (so that nothing is skipped); without it, the nearest pixel. */
+ * Scales the image to width x height (its own size when left out) and lays it on the canvas with
+ * its top left corner at pixel (x, y); what sticks out is cut off. A grey image is drawn grey on a
+ * canvas of three planes; a coloured one on a canvas of one plane by its luminance. smooth: a
+ * triangle filter as wide as a source pixel when enlarging, as wide as a target pixel when reducing
+ * (so that nothing is skipped); without it, the nearest pixel. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -34,7 +35,8 @@ static bool check(cr_call *c, cr_error *err) {
   const cr_tensor *image = c->in[IMAGE];
   char shape[CR_SHAPE_TEXT];
   if (c->dim['C'] != 1 && c->dim['C'] != 3)
-    return cr_fail(err, CR_ESHAPE, "canvas must have 1 or 3 planes, got %lld", (long long)c->dim['C']);
+    return cr_fail(err, CR_ESHAPE, "canvas must have 1 or 3 planes, got %lld",
+                   (long long)c->dim['C']);
   bool grey = image->ndim == 2 || (image->ndim == 3 && image->shape[0] == 1);
   if (!grey && !(image->ndim == 3 && image->shape[0] == 3))
     return cr_fail(err, CR_ESHAPE, "image must be [h, w], [1, h, w] or [3, h, w], got %s",
@@ -97,7 +99,8 @@ static void forward(cr_call *c) {
     for (int64_t x = 0; x < width; x++) {
       if (left + x < 0 || left + x >= W) continue;
       double value[3];
-      for (int64_t k = 0; k < planes; k++) value[k] = sample(source + k * h * w, across, down, x, r);
+      for (int64_t k = 0; k < planes; k++)
+        value[k] = sample(source + k * h * w, across, down, x, r);
       if (planes == 3 && C == 1) value[0] = 0.299 * value[0] + 0.587 * value[1] + 0.114 * value[2];
       for (int64_t k = 0; k < C; k++) {
         uint8_t *p = target + (k * H + top + r) * W + left + x;

@@ -1,10 +1,12 @@
 /* draw_lines.c - crun.data.draw_lines(canvas, points, { color, width, alpha, dash, closed })
  *
- *   canvas uint8 [C H W], C = 1 or 3, changed in place; points [N 2], x and y in pixels from the top left corner
+ *   canvas uint8 [C H W], C = 1 or 3, changed in place
+ *   points [N 2], x and y in pixels from the top left corner
  *
- * A polyline through the points, antialiased, with round joints and ends. A point that holds a nan lifts the pen, so one call
- * draws many pieces; overlapping pieces of a call count once, which matters when alpha < 1. dash { on, off } in pixels runs
- * along each piece. A piece of one point is a dot. */
+ * A polyline through the points, antialiased, with round joints and ends. A point that holds a nan
+ * lifts the pen, so one call draws many pieces; overlapping pieces of a call count once, which
+ * matters when alpha < 1. dash { on, off } in pixels runs along each piece. A piece of one point is
+ * a dot. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -31,7 +33,8 @@ static const cr_option options[] = {
 
 static bool check(cr_call *c, cr_error *err) {
   if (c->dim['C'] != 1 && c->dim['C'] != 3)
-    return cr_fail(err, CR_ESHAPE, "canvas must have 1 or 3 planes, got %lld", (long long)c->dim['C']);
+    return cr_fail(err, CR_ESHAPE, "canvas must have 1 or 3 planes, got %lld",
+                   (long long)c->dim['C']);
   if (c->list[COLOR].n != 0 && c->list[COLOR].n != 3)
     return cr_fail(err, CR_EVALUE, "color takes 3 numbers, got %d", c->list[COLOR].n);
   const cr_list *dash = &c->list[DASH];
@@ -44,9 +47,10 @@ static bool check(cr_call *c, cr_error *err) {
 typedef struct nib { cr_canvas *canvas; double width, on, off, at; } nib;
 
 /* One edge, or its dashes; pen->at is how far into the pattern we are. */
-static void draw_edge(nib *pen, double x0, double y0, double x1, double y1) {
+static void draw_edge(nib *pen, const real *from, const real *to) {
+  double x0 = from[0], y0 = from[1], x1 = to[0], y1 = to[1];
   double length = hypot(x1 - x0, y1 - y0), period = pen->on + pen->off;
-  if (pen->off == 0 || length == 0) {
+  if (pen->off == 0 || length == 0 || length > 1e6) {     /* no picture is that wide */
     cr_canvas_stroke(pen->canvas, x0, y0, x1, y1, pen->width);
     return;
   }
@@ -54,10 +58,11 @@ static void draw_edge(nib *pen, double x0, double y0, double x1, double y1) {
   for (double s = 0; s < length; ) {
     double left = pen->at < pen->on ? pen->on - pen->at : period - pen->at;
     double step = fmin(fmax(left, 1e-3), length - s);
+    double end = s + step;
     if (pen->at < pen->on)
-      cr_canvas_stroke(pen->canvas, x0 + s * ux, y0 + s * uy, x0 + (s + step) * ux, y0 + (s + step) * uy,
+      cr_canvas_stroke(pen->canvas, x0 + s * ux, y0 + s * uy, x0 + end * ux, y0 + end * uy,
                        pen->width);
-    s += step;
+    s = end;
     pen->at = fmod(pen->at + step, period);
   }
 }
@@ -70,9 +75,11 @@ static void forward(cr_call *c) {
   const cr_list *color = &c->list[COLOR], *dash = &c->list[DASH];
   uint8_t colour[3] = { 0, 0, 0 };
   for (int k = 0; k < color->n; k++) colour[k] = (uint8_t)color->at[k];
-  cr_canvas canvas = { .picture = cr_bytes(c->in[CANVAS]), .channels = c->dim['C'], .height = c->dim['H'],
-                       .width = c->dim['W'], .mask = c->scratch };
-  double x0 = INFINITY, y0 = INFINITY, x1 = -INFINITY, y1 = -INFINITY, margin = c->option[WIDTH] / 2 + 2;
+  cr_canvas canvas = { .picture = cr_bytes(c->in[CANVAS]), .channels = c->dim['C'],
+                       .height = c->dim['H'], .width = c->dim['W'],
+                       .mask = c->scratch };
+  double x0 = INFINITY, y0 = INFINITY, x1 = -INFINITY, y1 = -INFINITY;
+  double margin = c->option[WIDTH] / 2 + 2;
   for (int64_t i = 0; i < N; i++) {
     if (!usable(p + 2*i)) continue;
     x0 = fmin(x0, p[2*i]), x1 = fmax(x1, p[2*i]);
@@ -81,15 +88,16 @@ static void forward(cr_call *c) {
   if (x0 > x1) return;
   cr_canvas_begin(&canvas, x0 - margin, y0 - margin, x1 + margin, y1 + margin);
 
-  nib pen = { &canvas, c->option[WIDTH], dash->n ? (double)dash->at[0] : 1, dash->n ? (double)dash->at[1] : 0, 0 };
+  nib pen = { .canvas = &canvas, .width = c->option[WIDTH], .on = 1 };
+  if (dash->n > 0) pen.on = (double)dash->at[0], pen.off = (double)dash->at[1];
   for (int64_t i = 0; i < N; i++) {
     if (!usable(p + 2*i)) continue;
     int64_t first = i;
     while (i + 1 < N && usable(p + 2*(i + 1))) i++;
     pen.at = 0;
-    if (first == i) draw_edge(&pen, p[2*i], p[2*i + 1], p[2*i], p[2*i + 1]);
-    for (int64_t j = first; j < i; j++) draw_edge(&pen, p[2*j], p[2*j + 1], p[2*j + 2], p[2*j + 3]);
-    if (c->option[CLOSED] != 0 && i > first) draw_edge(&pen, p[2*i], p[2*i + 1], p[2*first], p[2*first + 1]);
+    if (first == i) draw_edge(&pen, p + 2*i, p + 2*i);
+    for (int64_t j = first; j < i; j++) draw_edge(&pen, p + 2*j, p + 2*(j + 1));
+    if (c->option[CLOSED] != 0 && i > first) draw_edge(&pen, p + 2*i, p + 2*first);
   }
   cr_canvas_blend(&canvas, colour, c->option[ALPHA]);
 }

@@ -1,9 +1,11 @@
 /* draw_marks.c - crun.data.draw_marks(canvas, points, colors, { size, shape, color, alpha, edge })
  *
- *   canvas uint8 [C H W], C = 1 or 3, changed in place; points [N 2], x and y in pixels; colors uint8 [N 3], optional
+ *   canvas uint8 [C H W], C = 1 or 3, changed in place
+ *   points [N 2], x and y in pixels; colors uint8 [N 3], optional
  *
- * A mark at every point, in order, so later ones lie on top. size is the width of the mark; edge is the width of a white rim
- * that keeps marks apart. Points that hold a nan are left out. All shapes have about the same area. */
+ * A mark at every point, in order, so later ones lie on top. size is the width of the mark; edge is
+ * the width of a white rim that keeps marks apart. Points that hold a nan are left out. All shapes
+ * have about the same area. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -23,7 +25,8 @@ static const cr_output outputs[] = { { 0 } };
 
 static const cr_option options[] = {
   [SIZE]  = { "size", 6, 0.5, 1e4, "width in pixels" },
-  [SHAPE] = { "shape", DISC, 0, 6, "of the marks", CR_CHOICE, "disc square diamond triangle cross plus ring" },
+  [SHAPE] = { "shape", DISC, 0, 6, "of the marks", CR_CHOICE,
+      "disc square diamond triangle cross plus ring" },
   [COLOR] = { "color", NAN, 0, 255, "of all marks when colors is left out (black)", CR_COUNTS },
   [ALPHA] = { "alpha", 1, 0, 1, "1 covers, 0 leaves no trace" },
   [EDGE]  = { "edge", 0, 0, 100, "width of the white rim in pixels" },
@@ -32,7 +35,8 @@ static const cr_option options[] = {
 
 static bool check(cr_call *c, cr_error *err) {
   if (c->dim['C'] != 1 && c->dim['C'] != 3)
-    return cr_fail(err, CR_ESHAPE, "canvas must have 1 or 3 planes, got %lld", (long long)c->dim['C']);
+    return cr_fail(err, CR_ESHAPE, "canvas must have 1 or 3 planes, got %lld",
+                   (long long)c->dim['C']);
   if (c->list[COLOR].n != 0 && c->list[COLOR].n != 3)
     return cr_fail(err, CR_EVALUE, "color takes 3 numbers, got %d", c->list[COLOR].n);
   c->scratch_bytes = (size_t)(c->dim['H'] * c->dim['W']);
@@ -62,7 +66,8 @@ static double outside(int shape, double x, double y, double r) {
 static void mark(cr_canvas *canvas, int shape, double x, double y, double r, double grow) {
   for (int64_t row = canvas->top; row < canvas->bottom; row++) {
     for (int64_t column = canvas->left; column < canvas->right; column++) {
-      double cover = 0.5 + grow - outside(shape, (double)column + 0.5 - x, (double)row + 0.5 - y, r);
+      double cover = 0.5 + grow - outside(shape, (double)column + 0.5 - x, (double)row + 0.5 - y,
+          r);
       cover = cover < 0 ? 0 : cover > 1 ? 1 : cover;
       canvas->mask[row * canvas->width + column] = (uint8_t)(255 * cover + 0.5);
     }
@@ -76,8 +81,9 @@ static void forward(cr_call *c) {
   const cr_list *color = &c->list[COLOR];
   uint8_t colour[3] = { 0, 0, 0 };
   for (int k = 0; k < color->n; k++) colour[k] = (uint8_t)color->at[k];
-  cr_canvas canvas = { .picture = cr_bytes(c->in[CANVAS]), .channels = c->dim['C'], .height = c->dim['H'],
-                       .width = c->dim['W'], .mask = c->scratch };
+  cr_canvas canvas = { .picture = cr_bytes(c->in[CANVAS]), .channels = c->dim['C'],
+                       .height = c->dim['H'], .width = c->dim['W'],
+                       .mask = c->scratch };
   double r = c->option[SIZE] / 2, edge = c->option[EDGE], reach = 1.5 * r + edge + 1;
   int shape = (int)c->option[SHAPE];
   for (int64_t i = 0; i < c->dim['N']; i++) {

@@ -1,10 +1,12 @@
 /* draw_polygon.c - crun.data.draw_polygon(canvas, points, { color, alpha })
  *
- *   canvas uint8 [C H W], C = 1 or 3, changed in place; points [N 2], x and y in pixels from the top left corner
+ *   canvas uint8 [C H W], C = 1 or 3, changed in place
+ *   points [N 2], x and y in pixels from the top left corner
  *
- * Fills the polygon through the points, closed by itself; a point that holds a nan ends one ring and begins the next. A
- * pixel is blended by the exact share of it that lies inside: each edge adds its signed area to the pixels it crosses, and a
- * running sum along the row turns that into coverage. Rings that overlap count their winding, cut at 1. */
+ * Fills the polygon through the points, closed by itself; a point that holds a nan ends one ring
+ * and begins the next. A pixel is blended by the exact share of it that lies inside: each edge adds
+ * its signed area to the pixels it crosses, and a running sum along the row turns that into
+ * coverage. Rings that overlap count their winding, cut at 1. */
 #include <math.h>
 #include <string.h>
 
@@ -30,7 +32,8 @@ static const cr_option options[] = {
 /* scratch: the mask, then one float of area a pixel and one more a row */
 static bool check(cr_call *c, cr_error *err) {
   if (c->dim['C'] != 1 && c->dim['C'] != 3)
-    return cr_fail(err, CR_ESHAPE, "canvas must have 1 or 3 planes, got %lld", (long long)c->dim['C']);
+    return cr_fail(err, CR_ESHAPE, "canvas must have 1 or 3 planes, got %lld",
+                   (long long)c->dim['C']);
   if (c->list[COLOR].n != 0 && c->list[COLOR].n != 3)
     return cr_fail(err, CR_EVALUE, "color takes 3 numbers, got %d", c->list[COLOR].n);
   size_t H = (size_t)c->dim['H'], W = (size_t)c->dim['W'];
@@ -38,8 +41,10 @@ static bool check(cr_call *c, cr_error *err) {
   return true;
 }
 
-/* The signed area to the right of one edge, row by row; x is clamped to the picture, which keeps the sums right. */
-static void add_edge(float *area, int64_t H, int64_t W, double x0, double y0, double x1, double y1) {
+/* The signed area to the right of one edge, row by row; x is clamped to the picture, which keeps
+ * the sums right. */
+static void add_edge(float *area, int64_t H, int64_t W, double x0, double y0, double x1,
+    double y1) {
   if (y0 == y1) return;
   double sign = y0 < y1 ? 1 : -1;
   if (y0 > y1) {
@@ -52,7 +57,8 @@ static void add_edge(float *area, int64_t H, int64_t W, double x0, double y0, do
     double top = fmax((double)r, from), bottom = fmin((double)r + 1, to), height = bottom - top;
     if (height <= 0) continue;
     double a = x0 + (top - y0) * slope, b = x0 + (bottom - y0) * slope;
-    double left = fmin(fmax(fmin(a, b), 0), (double)W), right = fmin(fmax(fmax(a, b), 0), (double)W);
+    double left = fmin(fmax(fmin(a, b), 0), (double)W),
+        right = fmin(fmax(fmax(a, b), 0), (double)W);
     float *row = area + r * (W + 2);
     int64_t first = (int64_t)left, last = (int64_t)right;
     if (first == last) {
@@ -82,7 +88,8 @@ static void forward(cr_call *c) {
   uint8_t colour[3] = { 0, 0, 0 };
   for (int k = 0; k < color->n; k++) colour[k] = (uint8_t)color->at[k];
   float *area = c->scratch;
-  cr_canvas canvas = { .picture = cr_bytes(c->in[CANVAS]), .channels = c->dim['C'], .height = H, .width = W,
+  cr_canvas canvas = { .picture = cr_bytes(c->in[CANVAS]), .channels = c->dim['C'],
+                       .height = H, .width = W,
                        .mask = (uint8_t *)(area + H * (W + 2)) };
   double x0 = INFINITY, y0 = INFINITY, x1 = -INFINITY, y1 = -INFINITY;
   for (int64_t i = 0; i < N; i++) {
@@ -93,7 +100,8 @@ static void forward(cr_call *c) {
   if (x0 > x1) return;
   cr_canvas_begin(&canvas, x0, y0, x1, y1);
   if (canvas.bottom > canvas.top)
-    memset(area + canvas.top * (W + 2), 0, (size_t)((canvas.bottom - canvas.top) * (W + 2)) * sizeof(float));
+    memset(area + canvas.top * (W + 2), 0, (size_t)((canvas.bottom - canvas.top) * (W + 2))
+        * sizeof(float));
 
   for (int64_t i = 0; i < N; i++) {
     if (!usable(p + 2*i)) continue;

@@ -1,7 +1,8 @@
 /* canvas.c - see canvas.h
  *
- * A pixel's coverage by a stroke of width w is taken as clamp(w/2 + 1/2 - d, 0, 1), d being the distance of its centre from
- * the middle line: exact for straight edges along the axes, within a few percent elsewhere. */
+ * A pixel's coverage by a stroke of width w is taken as clamp(w/2 + 1/2 - d, 0, 1), d being the
+ * distance of its centre from the middle line: exact for straight edges along the axes, within a
+ * few percent elsewhere. */
 #include "kernels/canvas.h"
 
 #include <math.h>
@@ -19,14 +20,16 @@ void cr_canvas_begin(cr_canvas *canvas, double x0, double y0, double x1, double 
   canvas->bottom = bound(ceil(y1), canvas->height);
   for (int64_t r = canvas->top; r < canvas->bottom; r++)
     if (canvas->right > canvas->left)
-      memset(canvas->mask + r * canvas->width + canvas->left, 0, (size_t)(canvas->right - canvas->left));
+      memset(canvas->mask + r * canvas->width + canvas->left, 0,
+             (size_t)(canvas->right - canvas->left));
 }
 
 void cr_canvas_stroke(cr_canvas *canvas, double x0, double y0, double x1, double y1, double width) {
   double strength = width < 1 ? width : 1, half = (width < 1 ? 1 : width) / 2;
   double dx = x1 - x0, dy = y1 - y0, length2 = dx * dx + dy * dy;
   double reach = half + 1;
-  int64_t top = bound(fmin(y0, y1) - reach, canvas->bottom), bottom = bound(fmax(y0, y1) + reach + 1, canvas->bottom);
+  int64_t top = bound(fmin(y0, y1) - reach, canvas->bottom);
+  int64_t bottom = bound(fmax(y0, y1) + reach + 1, canvas->bottom);
   if (top < canvas->top) top = canvas->top;
   for (int64_t r = top; r < bottom; r++) {
     /* the columns this row can touch: the stroke's own, or for a flat one all between its ends */
@@ -56,8 +59,8 @@ void cr_canvas_blend(cr_canvas *canvas, const uint8_t colour[3], double alpha) {
   int weight = (int)(alpha * 256 + 0.5);
   for (int64_t k = 0; k < canvas->channels; k++) {
     /* a grey picture takes the colour's luminance (Rec. 601) */
-    int to = canvas->channels == 3 ? colour[k]
-                                   : (299 * colour[0] + 587 * colour[1] + 114 * colour[2] + 500) / 1000;
+    int grey = (299 * colour[0] + 587 * colour[1] + 114 * colour[2] + 500) / 1000;
+    int to = canvas->channels == 3 ? colour[k] : grey;
     for (int64_t r = canvas->top; r < canvas->bottom; r++) {
       const uint8_t *mask = canvas->mask + r * canvas->width;
       uint8_t *row = canvas->picture + k * plane + r * canvas->width;

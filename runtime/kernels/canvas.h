@@ -1,8 +1,9 @@
 /* canvas.h - coverage masks: what a shape covers of each pixel, then one blend
  *
- * Drawing is two steps. A shape marks how much of each pixel it covers in a mask of H x W bytes (0 .. 255), where parts of
- * one shape that overlap count once; then the mask is blended into a picture of C planes in one colour. Coordinates are
- * pixels, x to the right, y down; pixel (row, column) is the square column .. column + 1, row .. row + 1. */
+ * Drawing is two steps. A shape marks how much of each pixel it covers in a mask of H x W bytes (0
+ * .. 255), where parts of one shape that overlap count once; then the mask is blended into a
+ * picture of C planes in one colour. Coordinates are pixels, x to the right, y down; pixel (row,
+ * column) is the square column .. column + 1, row .. row + 1. */
 #ifndef CR_KERNELS_CANVAS_H
 #define CR_KERNELS_CANVAS_H
 

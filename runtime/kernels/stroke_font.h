@@ -1,7 +1,8 @@
 /* stroke_font.h - a typeface of strokes, the house's own
  *
- * Glyphs are middle lines on a grid where capitals are 14 high, small letters 10, and descenders reach -4.2; 20 units are one
- * em. Drawn with round ends they are sharp at any size and angle. ASCII 32 .. 126 and a few signs used in plots. */
+ * Glyphs are middle lines on a grid where capitals are 14 high, small letters 10, and descenders
+ * reach -4.2; 20 units are one em. Drawn with round ends they are sharp at any size and angle.
+ * ASCII 32 .. 126 and a few signs used in plots. */
 #ifndef CR_KERNELS_STROKE_FONT_H
 #define CR_KERNELS_STROKE_FONT_H
 
