@@ -1,4 +1,5 @@
-/* sha256.h - SHA-256, FIPS 180-4: a checksum that also says that nobody changed a file on purpose */
+/* sha256.h - SHA-256, FIPS 180-4: a checksum that also says that nobody changed a file on purpose
+ */
 #ifndef CR_KERNELS_SHA256_H
 #define CR_KERNELS_SHA256_H
 
