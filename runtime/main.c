@@ -168,9 +168,19 @@ static int with_traceback(lua_State *L) {
   return 1;
 }
 
+/* How the script ended, for finalizers that want to know: "" or the message. */
+static void note_end(lua_State *L, const char *text) {
+  lua_pushstring(L, text);
+  lua_setfield(L, LUA_REGISTRYINDEX, "crun.ended");
+}
+
 static int report(lua_State *L, int status) {
-  if (status == LUA_OK) return status;
+  if (status == LUA_OK) {
+    note_end(L, "");
+    return status;
+  }
   const char *text = lua_tostring(L, -1);
+  note_end(L, text ? text : "(no message)");
   /* an error with its own exit status is a message to the user, not a fault to trace */
   if (lua_getfield(L, LUA_REGISTRYINDEX, "crun.exit_code") != LUA_TNIL && text != NULL) {
     const char *trace = strstr(text, "\nstack traceback:");
@@ -293,7 +303,8 @@ static bool find_library(char *path, size_t size) {
   return false;
 }
 
-/* The script's folder first, then the library, then what Lua has, then rocks of this folder and of the user. */
+/* The library (which holds nothing but crun) first, so that nothing shadows it; then the script's folder, what Lua has,
+ * rocks of this folder and of the user. */
 static void set_paths(lua_State *L, const char *library, const char *script) {
   char folder[PATH_MAX] = ".";
   if (script != NULL) {
@@ -308,7 +319,7 @@ static void set_paths(lua_State *L, const char *library, const char *script) {
   lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s/?.lua;%s/?/init.lua;%s"
                   ";lua_modules/share/lua/5.4/?.lua;lua_modules/share/lua/5.4/?/init.lua"
                   ";%s/.luarocks/share/lua/5.4/?.lua;%s/.luarocks/share/lua/5.4/?/init.lua",
-                  folder, folder, library, library, lua_tostring(L, -1), home, home);
+                  library, library, folder, folder, lua_tostring(L, -1), home, home);
   lua_setfield(L, -3, "path");
   lua_getfield(L, -2, "cpath");
   lua_pushfstring(L, "%s/?.so;%s;lua_modules/lib/lua/5.4/?.so;%s/.luarocks/lib/lua/5.4/?.so", folder,

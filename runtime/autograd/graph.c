@@ -44,6 +44,8 @@ cr_op_info cr_op_info_of(const cr_op *op, const char *room) {
   static const cr_output one_scalar[] = { { "result", "", CR_TREAL }, { 0 } };
   const cr_output *outputs = op->outputs ? op->outputs : one_scalar;
   cr_op_info info = { .op = op, .room = room };
+  bool plain = strcmp(room, "ops") == 0;
+  snprintf(info.where, sizeof info.where, "%s%s%s", plain ? "" : room, plain ? "" : ".", op->name);
   for (const cr_input *in = op->inputs; in && in->name; in++) {
     info.n_inputs++;
     info.takes_list |= (in->flags & CR_LIST) != 0;

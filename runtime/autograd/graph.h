@@ -11,7 +11,8 @@
 /* What can be worked out once about a descriptor. */
 typedef struct cr_op_info {
   const cr_op *op;
-  const char *room;             /* "ops", "losses", ... ; "" for operators' messages */
+  const char *room;             /* "ops", "losses", ... */
+  char where[64];               /* what messages begin with: "relu", "losses.triplet" */
   int n_inputs, n_outputs, n_options, n_stats;
   bool takes_list;              /* the only input is a CR_LIST */
   bool letters;                 /* some shape line says more than "..." */

@@ -25,18 +25,12 @@ typedef struct option_set {
 
 typedef struct request {
   const cr_op_info *info;
-  char where[96];
+  const char *where;
   cr_tensor *in[MAX_INPUTS];          /* borrowed from the Lua stack */
   double number[MAX_INPUTS];          /* a number where a tensor may stand */
   bool is_number[MAX_INPUTS];
   int list_at, n_list;                /* the stack index of a CR_LIST input */
 } request;
-
-static const char *where_of(const cr_op_info *info, char *text, size_t size) {
-  bool plain = strcmp(info->room, "ops") == 0;
-  snprintf(text, size, "%s%s%s", plain ? "" : info->room, plain ? "" : ".", info->op->name);
-  return text;
-}
 
 /* ---- options ------------------------------------------------------------------------------------------ */
 
@@ -383,7 +377,7 @@ static int call_op(lua_State *L) {
   request r;
   r.info = lua_touserdata(L, lua_upvalueindex(1));
   const cr_op_info *info = r.info;
-  where_of(info, r.where, sizeof r.where);
+  r.where = info->where;
   int at = read_inputs(L, 1, &r);
   option_set set;
   bool options = lua_gettop(L) >= at;
@@ -418,8 +412,7 @@ typedef struct criterion {
 
 static int new_criterion(lua_State *L) {
   const cr_op_info *info = lua_touserdata(L, lua_upvalueindex(1));
-  char where[96];
-  where_of(info, where, sizeof where);
+  const char *where = info->where;
   if (cr_bind_to_tensor(L, 1) != NULL)
     return cr_bind_errorf(L, where, "make it first, with its options: local f = crun.%s { }, "
                           "then call f(...)", where);
@@ -441,7 +434,7 @@ static int call_criterion(lua_State *L) {
   const cr_op_info *info = f->info;
   request r;
   r.info = info;
-  where_of(info, r.where, sizeof r.where);
+  r.where = info->where;
   int at = read_inputs(L, 2, &r);
   for (; at <= lua_gettop(L); at++)
     if (!lua_isnil(L, at))
@@ -525,8 +518,7 @@ static int index_criterion(lua_State *L) {
 
 static int newindex_criterion(lua_State *L) {
   criterion *f = luaL_checkudata(L, 1, CRITERION);
-  char where[96];
-  where_of(f->info, where, sizeof where);
+  const char *where = f->info->where;
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "?";
   int k = find_option(f->info, name);
   if (k < 0) return unknown_option(L, f->info, where, name);
@@ -538,9 +530,8 @@ static int newindex_criterion(lua_State *L) {
 static int criterion_text(lua_State *L) {
   criterion *f = luaL_checkudata(L, 1, CRITERION);
   luaL_Buffer b;
-  char where[96];
   luaL_buffinit(L, &b);
-  luaL_addstring(&b, where_of(f->info, where, sizeof where));
+  luaL_addstring(&b, f->info->where);
   luaL_addstring(&b, " {");
   bool first = true;
   for (int k = 0; k < f->info->n_options; k++) {

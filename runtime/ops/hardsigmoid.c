@@ -1,6 +1,8 @@
 /* hardsigmoid.c - sigmoid in three straight pieces
  *
- *   y = min(max(x/6 + 1/2, 0), 1)        dL/dx = g/6 where 0 < y < 1, else 0 */
+ *   y = min(max(x/6 + 1/2, 0), 1)        dL/dx = g/6 where 0 < y < 1, else 0
+ *
+ * The 1/6 of the gradient is the float nearest to it in both builds, 3e-8 off: torch's too, so that numbers agree. */
 #include "autograd/op.h"
 #include "kernels/elementwise.h"
 
@@ -12,7 +14,7 @@ static inline real value(cr_point e) {
   return y < 0 ? 0 : y > 1 ? 1 : y;
 }
 
-static inline real gradient(cr_point e) { return (e.out > 0) & (e.out < 1) ? e.g / 6 : 0; }
+static inline real gradient(cr_point e) { return (e.out > 0) & (e.out < 1) ? e.g * (real)(1.0f / 6.0f) : 0; }
 
 CR_LOOP(values, real, value)
 CR_LOOP(gradients, real, gradient)
