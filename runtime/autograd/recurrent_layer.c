@@ -12,11 +12,21 @@ static int last_state(const cr_call *c) { return is_cell(c) ? 1 : 2; }       /* 
 static cr_recurrent job_of(const cr_call *c, cr_recurrent_kind kind) {
   int w = first_weight(kind);
   return (cr_recurrent){
-    .kind = kind, .reverse = !is_cell(c) && c->option[0] != 0,
-    .T = is_cell(c) ? 1 : c->dim['T'], .B = c->dim['B'], .D = c->dim['D'], .H = c->dim['H'],
-    .x = reals(c->in, X), .h0 = reals(c->in, H0), .c0 = kind == CR_RNN_LSTM ? reals(c->in, C0) : NULL,
-    .w_ih = reals(c->in, w), .w_hh = reals(c->in, w + 1), .b_ih = reals(c->in, w + 2), .b_hh = reals(c->in, w + 3),
-    .saved = c->saved, .scratch = c->scratch,
+    .kind = kind,
+    .reverse = !is_cell(c) && c->option[0] != 0,
+    .T = is_cell(c) ? 1 : c->dim['T'],
+    .B = c->dim['B'],
+    .D = c->dim['D'],
+    .H = c->dim['H'],
+    .x = reals(c->in, X),
+    .h0 = reals(c->in, H0),
+    .c0 = kind == CR_RNN_LSTM ? reals(c->in, C0) : NULL,
+    .w_ih = reals(c->in, w),
+    .w_hh = reals(c->in, w + 1),
+    .b_ih = reals(c->in, w + 2),
+    .b_hh = reals(c->in, w + 3),
+    .saved = c->saved,
+    .scratch = c->scratch,
   };
 }
 
@@ -24,7 +34,8 @@ bool cr_recurrent_layer_check(cr_call *c, cr_recurrent_kind kind, cr_error *err)
   cr_recurrent job = job_of(c, kind);
   int parts = cr_recurrent_parts(kind);
   if (c->dim['G'] != parts * job.H)
-    return cr_fail(err, CR_ESHAPE, "w_ih must have %d H = %lld rows with H = %lld as in w_hh, got %lld", parts,
+    return cr_fail(err, CR_ESHAPE,
+                   "w_ih must have %d H = %lld rows with H = %lld as in w_hh, got %lld", parts,
                    (long long)(parts * job.H), (long long)job.H, (long long)c->dim['G']);
   if (job.T < 1) return cr_fail(err, CR_ESHAPE, "x must have 1 step or more, got 0");
   c->saved_bytes = cr_recurrent_saved_bytes(&job);

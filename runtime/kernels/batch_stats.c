@@ -1,7 +1,8 @@
 /* batch_stats.c - see batch_stats.h
  *
- * Numbers are converted to double four at a time and summed in 16 lanes, which keeps up with memory and needs no second
- * pass: sums are taken round the first number, so the variance E[d^2] - E[d]^2 does not cancel. */
+ * Numbers are converted to double four at a time and summed in 16 lanes, which keeps up with memory
+ * and needs no second pass: sums are taken round the first number, so the variance E[d^2] - E[d]^2
+ * does not cancel. */
 #include "kernels/batch_stats.h"
 
 #include <math.h>
@@ -36,8 +37,8 @@ CR_VECTOR double cr_stats_dot(const real *a, const real *b, int64_t n) {
 
 /* runs */
 
-CR_VECTOR void cr_stats_run_moments(const real *x, int64_t runs, int64_t stride, int64_t n, double *mean,
-                                    double *variance) {
+CR_VECTOR void cr_stats_run_moments(const real *x, int64_t runs, int64_t stride, int64_t n,
+                                    double *mean, double *variance) {
   double origin = runs * n > 0 ? (double)x[0] : 0, rest = 0, rest2 = 0;
   wide sum[LANES] = { 0 }, sum2[LANES] = { 0 };
   for (int64_t r = 0; r < runs; r++) {
@@ -62,8 +63,8 @@ CR_VECTOR void cr_stats_run_moments(const real *x, int64_t runs, int64_t stride,
   *variance = spread < 0 ? 0 : spread;
 }
 
-CR_VECTOR void cr_stats_run_products(const real *g, const real *x, int64_t runs, int64_t stride, int64_t n, double mean,
-                                     double *sum_g, double *sum_gx) {
+CR_VECTOR void cr_stats_run_products(const real *g, const real *x, int64_t runs, int64_t stride,
+                                     int64_t n, double mean, double *sum_g, double *sum_gx) {
   wide sum[LANES] = { 0 }, sum2[LANES] = { 0 };
   double rest = 0, rest2 = 0;
   for (int64_t r = 0; r < runs; r++) {
@@ -85,8 +86,8 @@ CR_VECTOR void cr_stats_run_products(const real *g, const real *x, int64_t runs,
   *sum_gx = total(sum2) + rest2;
 }
 
-CR_VECTOR void cr_stats_run_scale(const real *x, int64_t runs, int64_t stride, int64_t n, real mean, real scale,
-                                  real shift, real *y) {
+CR_VECTOR void cr_stats_run_scale(const real *x, int64_t runs, int64_t stride, int64_t n, real mean,
+                                  real scale, real shift, real *y) {
   for (int64_t r = 0; r < runs; r++) {
     const real *restrict p = x + r * stride;
     real *restrict q = y + r * stride;
@@ -94,8 +95,8 @@ CR_VECTOR void cr_stats_run_scale(const real *x, int64_t runs, int64_t stride, i
   }
 }
 
-CR_VECTOR void cr_stats_run_blend(const real *g, const real *x, int64_t runs, int64_t stride, int64_t n, real mean, real a,
-                                  real b, real c, real *gx) {
+CR_VECTOR void cr_stats_run_blend(const real *g, const real *x, int64_t runs, int64_t stride,
+                                  int64_t n, real mean, real a, real b, real c, real *gx) {
   for (int64_t r = 0; r < runs; r++) {
     const real *restrict p = g + r * stride, *restrict q = x + r * stride;
     real *restrict o = gx + r * stride;
@@ -105,8 +106,8 @@ CR_VECTOR void cr_stats_run_blend(const real *g, const real *x, int64_t runs, in
 
 /* columns */
 
-CR_VECTOR void cr_stats_column_moments(const real *x, int64_t rows, int64_t stride, int64_t width, double *mean,
-                                       double *variance) {
+CR_VECTOR void cr_stats_column_moments(const real *x, int64_t rows, int64_t stride, int64_t width,
+                                       double *mean, double *variance) {
   double origin[CR_STATS_WIDTH], sum[CR_STATS_WIDTH], sum2[CR_STATS_WIDTH];
   for (int64_t j = 0; j < width; j++) {
     origin[j] = rows > 0 ? (double)x[j] : 0;
@@ -127,8 +128,9 @@ CR_VECTOR void cr_stats_column_moments(const real *x, int64_t rows, int64_t stri
   }
 }
 
-CR_VECTOR void cr_stats_column_products(const real *g, const real *x, int64_t rows, int64_t stride, int64_t width,
-                                        const double *mean, double *sum_g, double *sum_gx) {
+CR_VECTOR void cr_stats_column_products(const real *g, const real *x, int64_t rows, int64_t stride,
+                                        int64_t width, const double *mean, double *sum_g,
+                                        double *sum_gx) {
   double sum[CR_STATS_WIDTH] = { 0 }, sum2[CR_STATS_WIDTH] = { 0 };
   for (int64_t r = 0; r < rows; r++) {
     const real *p = g + r * stride, *q = x + r * stride;
@@ -141,8 +143,9 @@ CR_VECTOR void cr_stats_column_products(const real *g, const real *x, int64_t ro
   memcpy(sum_gx, sum2, (size_t)width * sizeof *sum2);
 }
 
-CR_VECTOR void cr_stats_column_scale(const real *x, int64_t rows, int64_t stride, int64_t width, const real *mean,
-                                     const real *scale, const real *shift, real *y) {
+CR_VECTOR void cr_stats_column_scale(const real *x, int64_t rows, int64_t stride, int64_t width,
+                                     const real *mean, const real *scale, const real *shift,
+                                     real *y) {
   for (int64_t r = 0; r < rows; r++) {
     const real *restrict p = x + r * stride;
     real *restrict q = y + r * stride;
@@ -150,8 +153,9 @@ CR_VECTOR void cr_stats_column_scale(const real *x, int64_t rows, int64_t stride
   }
 }
 
-CR_VECTOR void cr_stats_column_blend(const real *g, const real *x, int64_t rows, int64_t stride, int64_t width,
-                                     const real *mean, const real *a, const real *b, const real *c, real *gx) {
+CR_VECTOR void cr_stats_column_blend(const real *g, const real *x, int64_t rows, int64_t stride,
+                                     int64_t width, const real *mean, const real *a, const real *b,
+                                     const real *c, real *gx) {
   for (int64_t r = 0; r < rows; r++) {
     const real *restrict p = g + r * stride, *restrict q = x + r * stride;
     real *restrict o = gx + r * stride;
@@ -163,8 +167,9 @@ CR_VECTOR void cr_stats_column_blend(const real *g, const real *x, int64_t rows,
 
 static int64_t rows_a_block(int64_t n) { return n >= GRAIN ? 1 : GRAIN / (n > 1 ? n : 1); }
 
-CR_VECTOR static void affine_row(const real *restrict x, int64_t n, real mean, real rstd, const real *restrict weight,
-                                 const real *restrict bias, real *restrict y) {
+CR_VECTOR static void affine_row(const real *restrict x, int64_t n, real mean, real rstd,
+                                 const real *restrict weight, const real *restrict bias,
+                                 real *restrict y) {
   for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd;
   if (weight) for (int64_t i = 0; i < n; i++) y[i] *= weight[i];
   if (bias) for (int64_t i = 0; i < n; i++) y[i] += bias[i];
@@ -182,7 +187,8 @@ static void forward_rows(void *context, int64_t begin, int64_t end) {
     }
     job->mean[r] = mean;
     job->rstd[r] = 1 / sqrt(variance + job->eps);
-    affine_row(x, job->n, (real)mean, (real)job->rstd[r], job->weight, job->bias, job->y + r * job->n);
+    affine_row(x, job->n, (real)mean, (real)job->rstd[r], job->weight, job->bias,
+               job->y + r * job->n);
   }
 }
 
@@ -190,12 +196,13 @@ void cr_stats_rows_forward(const cr_stats_rows *job) {
   cr_pool_for(job->rows, rows_a_block(job->n), forward_rows, (void *)(uintptr_t)job);
 }
 
-CR_VECTOR static void weigh(const real *restrict g, const real *restrict weight, int64_t n, real *restrict out) {
+CR_VECTOR static void weigh(const real *restrict g, const real *restrict weight, int64_t n,
+                            real *restrict out) {
   for (int64_t i = 0; i < n; i++) out[i] = g[i] * weight[i];
 }
 
-CR_VECTOR static void blend_in_place(real *restrict gx, const real *restrict x, int64_t n, real mean, real a, real b,
-                                     real c) {
+CR_VECTOR static void blend_in_place(real *restrict gx, const real *restrict x, int64_t n,
+                                     real mean, real a, real b, real c) {
   for (int64_t i = 0; i < n; i++) gx[i] = a * gx[i] + b * (x[i] - mean) + c;
 }
 
@@ -217,7 +224,8 @@ static void backward_rows(void *context, int64_t begin, int64_t end) {
   }
 }
 
-CR_VECTOR static void sum_columns(const cr_stats_rows *job, int64_t first, int64_t width, double *weight, double *bias) {
+CR_VECTOR static void sum_columns(const cr_stats_rows *job, int64_t first, int64_t width,
+                                  double *weight, double *bias) {
   for (int64_t r = 0; r < job->rows; r++) {
     const real *g = job->g + r * job->n + first, *x = job->x + r * job->n + first;
     double mean = job->mean[r], rstd = job->rstd[r];
@@ -258,7 +266,8 @@ static void forward_groups(void *context, int64_t begin, int64_t end) {
       int64_t channel = k % job->groups * width + j, at = k * n + j * job->S;
       double weight = job->weight ? (double)job->weight[channel] : 1;
       real bias = job->bias ? job->bias[channel] : 0;
-      cr_stats_run_scale(job->x + at, 1, 0, job->S, (real)mean, (real)(rstd * weight), bias, job->y + at);
+      cr_stats_run_scale(job->x + at, 1, 0, job->S, (real)mean, (real)(rstd * weight), bias,
+                         job->y + at);
     }
   }
 }
@@ -281,7 +290,8 @@ static void backward_groups(void *context, int64_t begin, int64_t end) {
       sum_g += w * sums[0];
       sum_gx += w * sums[1];
     }
-    real b = (real)(-rstd * rstd * rstd * sum_gx / (double)n), c = (real)(-rstd * sum_g / (double)n);
+    real b = (real)(-rstd * rstd * rstd * sum_gx / (double)n),
+         c = (real)(-rstd * sum_g / (double)n);
     for (int64_t j = 0; job->gx && j < width; j++) {
       int64_t at = k * n + j * job->S;
       real a = (real)(rstd * (weight ? (double)weight[j] : 1));
@@ -292,7 +302,8 @@ static void backward_groups(void *context, int64_t begin, int64_t end) {
 
 void cr_stats_groups_backward(const cr_stats_groups *job) {
   int64_t width = job->C / job->groups;
-  cr_pool_for(job->B * job->groups, rows_a_block(width * job->S), backward_groups, (void *)(uintptr_t)job);
+  cr_pool_for(job->B * job->groups, rows_a_block(width * job->S), backward_groups,
+              (void *)(uintptr_t)job);
   for (int64_t channel = 0; channel < job->C; channel++) {
     double weight = 0, bias = 0;
     for (int64_t b = 0; b < job->B; b++) {

@@ -9,14 +9,19 @@
 typedef uint64_t __attribute__((may_alias)) word8;
 typedef uint32_t __attribute__((may_alias)) word4;
 
-/* elements a thread takes at a time; doubles summed side by side, of a run or of a whole short line */
+/* elements a thread takes at a time; doubles summed side by side, of a run or of a whole short
+ * line */
 enum { GRAIN = 16384, RUN = 256, LINE = 1024 };
 
 static int64_t at_least_one(int64_t n) { return n > 1 ? n : 1; }
 
 /* rows */
 
-typedef struct row_job { size_t bytes, dst_step, src_step; unsigned char *dst; const unsigned char *src; } row_job;
+typedef struct row_job {
+  size_t bytes, dst_step, src_step;
+  unsigned char *dst;
+  const unsigned char *src;
+} row_job;
 
 static void copy_rows(void *context, int64_t begin, int64_t end) {
   const row_job *job = context;
@@ -24,7 +29,8 @@ static void copy_rows(void *context, int64_t begin, int64_t end) {
     memcpy(job->dst + (size_t)i * job->dst_step, job->src + (size_t)i * job->src_step, job->bytes);
 }
 
-void cr_index_rows(int64_t rows, size_t bytes, void *dst, size_t dst_step, const void *src, size_t src_step) {
+void cr_index_rows(int64_t rows, size_t bytes, void *dst, size_t dst_step, const void *src,
+                   size_t src_step) {
   if (!rows || !bytes) return;
   row_job job = { bytes, dst_step, src_step, dst, src };
   cr_pool_for(rows, at_least_one((int64_t)(8 * GRAIN / bytes)), copy_rows, &job);
@@ -32,17 +38,18 @@ void cr_index_rows(int64_t rows, size_t bytes, void *dst, size_t dst_step, const
 
 /* axes */
 
-/* The same copy in fewer axes: neighbours that both stay or both repeat are one axis, and those at the end that stay are a
- * run of `run` elements. The last axis left repeats or has a table (or there is none left). */
+/* The same copy in fewer axes: neighbours that both stay or both repeat are one axis, and those at
+ * the end that stay are a run of `run` elements. The last axis left repeats or has a table (or
+ * there is none left). */
 typedef struct axes_job {
   int n;
   cr_axis axis[CR_INDEX_MAX_AXES];
-  int64_t step[CR_INDEX_MAX_AXES];      /* elements from one place of an axis to the next, on the side without rows */
+  int64_t step[CR_INDEX_MAX_AXES];      /* from one place of an axis to the next, in what is read */
   int64_t run;
   size_t element;
   const unsigned char *x, *fill;
   unsigned char *out;
-  /* backward: for each axis the numbers i with from[i] = j are item[start[j]] .. item[start[j+1] - 1] */
+  /* backward: on each axis the i with from[i] = j are item[start[j]] .. item[start[j+1] - 1] */
   const int64_t *start[CR_INDEX_MAX_AXES], *item[CR_INDEX_MAX_AXES];
   const real *g;
   real *gx;
@@ -57,7 +64,8 @@ static axes_job merge(int n, const cr_axis *axis) {
   while (n > 0 && is_kept(&axis[n-1])) job.run *= axis[--n].n_in;
   for (int d = 0; d < n; d++) {
     const cr_axis *last = job.n > 0 ? &job.axis[job.n-1] : NULL;
-    if (last && ((is_kept(last) && is_kept(&axis[d])) || (is_repeated(last) && is_repeated(&axis[d])))) {
+    bool both_kept = last && is_kept(last) && is_kept(&axis[d]);
+    if (both_kept || (last && is_repeated(last) && is_repeated(&axis[d]))) {
       job.axis[job.n-1].n_in *= axis[d].n_in;
       job.axis[job.n-1].n_out *= axis[d].n_out;
     } else {
@@ -79,13 +87,15 @@ static void fill_elements(const axes_job *job, unsigned char *out, int64_t n) {
 #define COPY_LINE(type)                                                         \
   do {                                                                          \
     const type *x = (const type *)(const void *)job->x + base;                  \
+    const type *fill = (const type *)(const void *)job->fill;                   \
     type *o = (type *)(void *)out;                                              \
     for (int64_t i = i0; i < i1; i++)                                           \
-      o[i - i0] = !table ? *x : table[i] < 0 ? *(const type *)(const void *)job->fill : x[table[i]]; \
+      o[i - i0] = !table ? *x : table[i] < 0 ? *fill : x[table[i]];              \
   } while (0)
 
 /* Places i0 .. i1-1 of the last axis; base is the offset in x that the other axes lead to. */
-static void copy_line(const axes_job *job, int64_t base, int64_t i0, int64_t i1, unsigned char *out) {
+static void copy_line(const axes_job *job, int64_t base, int64_t i0, int64_t i1,
+                      unsigned char *out) {
   const int64_t *table = job->axis[job->n-1].from;
   size_t bytes = (size_t)job->run * job->element;
   if (job->run > 1) {
@@ -108,7 +118,8 @@ static void copy_axes(void *context, int64_t begin, int64_t end) {
   const axes_job *job = context;
   int64_t line = job->axis[job->n-1].n_out;
   for (int64_t r = begin; r < end; ) {
-    int64_t i0 = r % line, i1 = i0 + (end - r) < line ? i0 + (end - r) : line, rest = r / line, base = 0;
+    int64_t i0 = r % line, i1 = i0 + (end - r) < line ? i0 + (end - r) : line, rest = r / line,
+            base = 0;
     unsigned char *out = job->out + (size_t)(r * job->run) * job->element;
     for (int d = job->n - 2; d >= 0; d--) {
       int64_t place = from(&job->axis[d], rest % job->axis[d].n_out);
@@ -122,7 +133,8 @@ static void copy_axes(void *context, int64_t begin, int64_t end) {
   }
 }
 
-void cr_index_axes(int n, const cr_axis *axis, size_t element, const void *x, const void *fill, void *out) {
+void cr_index_axes(int n, const cr_axis *axis, size_t element, const void *x, const void *fill,
+                   void *out) {
   axes_job job = merge(n, axis);
   assert(element == 1 || element == 4 || element == 8);
   job.element = element, job.x = x, job.fill = fill, job.out = out;
@@ -157,13 +169,16 @@ static void invert(const cr_axis *axis, int64_t *start, int64_t *item) {
 }
 
 /* The places of axis d, which has no table, that go to place j: itself, or all of them. */
-static int64_t first_of(const axes_job *job, int d, int64_t j) { return is_repeated(&job->axis[d]) ? 0 : j; }
+static int64_t first_of(const axes_job *job, int d, int64_t j) {
+  return is_repeated(&job->axis[d]) ? 0 : j;
+}
 static int64_t end_of(const axes_job *job, int d, int64_t j) {
   return is_repeated(&job->axis[d]) ? job->axis[d].n_out : j + 1;
 }
 
 /* Adds to sum[0 .. width-1] every run of g that place j[] of the axes d .. n-1 receives. */
-static void sum_runs(const axes_job *job, int d, const int64_t *j, const real *g, int64_t width, double *sum) {
+static void sum_runs(const axes_job *job, int d, const int64_t *j, const real *g, int64_t width,
+                     double *sum) {
   if (d == job->n) {
     for (int64_t k = 0; k < width; k++) sum[k] += (double)g[k];
     return;
@@ -177,7 +192,8 @@ static void sum_runs(const axes_job *job, int d, const int64_t *j, const real *g
     sum_runs(job, d + 1, j, g + job->item[d][at] * job->step[d], width, sum);
 }
 
-/* Adds to sum[] what a whole line of gx receives: place j[] of the axes before the last, and all of the last. */
+/* Adds to sum[] what a whole line of gx receives: place j[] of the axes before the last, and all of
+ * the last. */
 static void sum_line(const axes_job *job, int d, const int64_t *j, const real *g, double *sum) {
   if (d < job->n - 1) {
     if (!job->start[d]) {
@@ -219,7 +235,8 @@ static void sum_lines(void *context, int64_t begin, int64_t end) {
 static void sum_axes(void *context, int64_t begin, int64_t end) {
   const axes_job *job = context;
   for (int64_t piece = begin; piece < end; piece++) {
-    int64_t j[CR_INDEX_MAX_AXES], row = piece / job->chunks, first = piece % job->chunks * RUN, rest = row;
+    int64_t j[CR_INDEX_MAX_AXES], row = piece / job->chunks, first = piece % job->chunks * RUN,
+                                  rest = row;
     int64_t width = job->run - first < RUN ? job->run - first : RUN;
     double sum[RUN];
     for (int64_t k = 0; k < width; k++) sum[k] = 0;
@@ -254,7 +271,8 @@ void cr_index_axes_sum(int n, const cr_axis *axis, const real *g, void *scratch,
     cr_pool_for(lines, at_least_one(GRAIN / at_least_one(outs * job.run / lines)), sum_lines, &job);
     return;
   }
-  int64_t pieces = rows * job.chunks, terms = outs * job.run / pieces;     /* the average work of a piece */
+  int64_t pieces = rows * job.chunks,
+          terms = outs * job.run / pieces; /* the average work of a piece */
   cr_pool_for(pieces, at_least_one(GRAIN / at_least_one(terms + 8)), sum_axes, &job);
 }
 
@@ -268,8 +286,8 @@ size_t cr_index_rule_bytes(int ndim, const int64_t *in, const int64_t *out, bool
 }
 
 /* Fills the tables and returns the end of them. */
-static int64_t *apply_rule(int ndim, const int64_t *in, const int64_t *out, cr_index_source source, const void *context,
-                           int64_t *table, cr_axis *axis) {
+static int64_t *apply_rule(int ndim, const int64_t *in, const int64_t *out, cr_index_source source,
+                           const void *context, int64_t *table, cr_axis *axis) {
   for (int d = 0; d < ndim; d++) {
     bool same = in[d] == out[d];
     for (int64_t i = 0; i < out[d]; i++) {
@@ -282,15 +300,16 @@ static int64_t *apply_rule(int ndim, const int64_t *in, const int64_t *out, cr_i
   return table;
 }
 
-void cr_index_rule(int ndim, const int64_t *in, const int64_t *out, cr_index_source source, const void *context,
-                   void *scratch, size_t element, const void *x, const void *fill, void *y) {
+void cr_index_rule(int ndim, const int64_t *in, const int64_t *out, cr_index_source source,
+                   const void *context, void *scratch, size_t element, const void *x,
+                   const void *fill, void *y) {
   cr_axis axis[CR_INDEX_MAX_AXES];
   apply_rule(ndim, in, out, source, context, scratch, axis);
   cr_index_axes(ndim, axis, element, x, fill, y);
 }
 
-void cr_index_rule_sum(int ndim, const int64_t *in, const int64_t *out, cr_index_source source, const void *context,
-                       void *scratch, const real *g, real *gx) {
+void cr_index_rule_sum(int ndim, const int64_t *in, const int64_t *out, cr_index_source source,
+                       const void *context, void *scratch, const real *g, real *gx) {
   cr_axis axis[CR_INDEX_MAX_AXES];
   int64_t *free_space = apply_rule(ndim, in, out, source, context, scratch, axis);
   cr_index_axes_sum(ndim, axis, g, free_space, gx);
@@ -298,7 +317,8 @@ void cr_index_rule_sum(int ndim, const int64_t *in, const int64_t *out, cr_index
 
 /* places */
 
-void cr_index_places(int ndim, const int64_t *shape, const int64_t *target, int dim, const int64_t *index, int64_t *where) {
+void cr_index_places(int ndim, const int64_t *shape, const int64_t *target, int dim,
+                     const int64_t *index, int64_t *where) {
   int64_t at[CR_INDEX_MAX_AXES] = { 0 }, step[CR_INDEX_MAX_AXES], n = 1, size = 1, base = 0;
   for (int d = ndim - 1; d >= 0; d--) {
     step[d] = size;
@@ -317,7 +337,12 @@ void cr_index_places(int ndim, const int64_t *shape, const int64_t *target, int 
   }
 }
 
-typedef struct take_job { const int64_t *where; size_t element; const void *x; void *out; } take_job;
+typedef struct take_job {
+  const int64_t *where;
+  size_t element;
+  const void *x;
+  void *out;
+} take_job;
 
 #define TAKE(type)                                                              \
   do {                                                                          \
@@ -352,11 +377,12 @@ void cr_index_put(int64_t n, const int64_t *where, size_t element, const void *x
   }
 }
 
-void cr_index_put_sum(int64_t n, const int64_t *where, double scale, const real *x, int64_t n_out, const real *base,
-                      double *sum, real *out) {
+void cr_index_put_sum(int64_t n, const int64_t *where, double scale, const real *x, int64_t n_out,
+                      const real *base, double *sum, real *out) {
   for (int64_t p = 0; p < n_out; p++) sum[p] = 0;
   for (int64_t e = 0; e < n; e++) sum[where[e]] += (double)x[e];
-  for (int64_t p = 0; p < n_out; p++) out[p] = (real)((base ? (double)base[p] : 0) + scale * sum[p]);
+  for (int64_t p = 0; p < n_out; p++)
+    out[p] = (real)((base ? (double)base[p] : 0) + scale * sum[p]);
 }
 
 int64_t cr_index_outside(int64_t n, const int64_t *index, int64_t limit) {

@@ -1,8 +1,8 @@
 /* recurrent.c - see recurrent.h
  *
- * saved: the parts of every step after their sigmoid or tanh, [T B parts H], then [T B H]: lstm's c, or gru's W_hn h + b_hn.
- * Backward turns the parts of every step into gradients before their sigmoid or tanh, and leaves the weights to one matrix
- * product over all steps. */
+ * saved: the parts of every step after their sigmoid or tanh, [T B parts H], then [T B H]: lstm's
+ * c, or gru's W_hn h + b_hn. Backward turns the parts of every step into gradients before their
+ * sigmoid or tanh, and leaves the weights to one matrix product over all steps. */
 #include "kernels/recurrent.h"
 
 #include <string.h>
@@ -10,10 +10,14 @@
 #include "base/pool.h"
 #include "kernels/gemm.h"
 
-int cr_recurrent_parts(cr_recurrent_kind kind) { return kind == CR_RNN_LSTM ? 4 : kind == CR_RNN_GRU ? 3 : 1; }
+int cr_recurrent_parts(cr_recurrent_kind kind) {
+  return kind == CR_RNN_LSTM ? 4 : kind == CR_RNN_GRU ? 3 : 1;
+}
 
 static int64_t width(const cr_recurrent *r) { return cr_recurrent_parts(r->kind) * r->H; }
-static bool keeps_state(const cr_recurrent *r) { return r->kind == CR_RNN_LSTM || r->kind == CR_RNN_GRU; }
+static bool keeps_state(const cr_recurrent *r) {
+  return r->kind == CR_RNN_LSTM || r->kind == CR_RNN_GRU;
+}
 
 size_t cr_recurrent_saved_bytes(const cr_recurrent *r) {
   return (size_t)(r->T * r->B * (width(r) + (keeps_state(r) ? r->H : 0))) * sizeof(real);
@@ -24,18 +28,20 @@ size_t cr_recurrent_scratch_bytes(const cr_recurrent *r, bool backward) {
   return (size_t)(backward ? steps + 2 * r->B * r->H : r->B * W) * sizeof(real);
 }
 
-/* One step as its rows see it: step t, the step before it in walking order, and where its numbers are. */
+/* One step as its rows see it: step t, the step before it in walking order, and where its numbers
+ * are. */
 typedef struct step {
   const cr_recurrent *r;
   int64_t t, W;
   real *parts, *state, *out;            /* of this step */
   const real *h, *c;                    /* before it; NULL: zeros */
   real *hh;                             /* forward: W_hh h, [B W] */
-  real *dx, *dh_parts, *dh, *dc;        /* backward: gradients of both halves of the parts, and of h and c */
+  real *dx, *dh_parts, *dh, *dc;        /* backward: of both halves of the parts, of h and c */
 } step;
 
 static step step_of(const cr_recurrent *r, int64_t number) {
-  int64_t t = r->reverse ? r->T - 1 - number : number, before = r->reverse ? t + 1 : t - 1, BH = r->B * r->H;
+  int64_t t = r->reverse ? r->T - 1 - number : number, before = r->reverse ? t + 1 : t - 1,
+          BH = r->B * r->H;
   real *parts = r->saved, *state = parts + r->T * r->B * width(r);
   return (step){
     .r = r, .t = t, .W = width(r), .parts = parts + t * r->B * width(r), .state = state + t * BH,
@@ -51,7 +57,8 @@ static void forward_rows(void *context, int64_t begin, int64_t end) {
   const cr_recurrent *r = s->r;
   int64_t H = r->H, W = s->W;
   for (int64_t b = begin; b < end; b++) {
-    real *p = s->parts + b * W, *q = s->hh + b * W, *out = s->out + b * H, *state = s->state + b * H;
+    real *p = s->parts + b * W, *q = s->hh + b * W, *out = s->out + b * H,
+         *state = s->state + b * H;
     for (int64_t j = 0; j < W; j++) {
       if (r->b_ih) p[j] += r->b_ih[j];
       if (r->b_hh) q[j] += r->b_hh[j];
@@ -64,7 +71,8 @@ static void forward_rows(void *context, int64_t begin, int64_t end) {
         out[j] = o * tanh(state[j]);
         p[j] = i, p[H+j] = f, p[2*H+j] = g, p[3*H+j] = o;
       } else if (r->kind == CR_RNN_GRU) {
-        real reset = sigmoid(p[j] + q[j]), z = sigmoid(p[H+j] + q[H+j]), n = tanh(p[2*H+j] + reset * q[2*H+j]);
+        real reset = sigmoid(p[j] + q[j]), z = sigmoid(p[H + j] + q[H + j]),
+             n = tanh(p[2 * H + j] + reset * q[2 * H + j]);
         state[j] = q[2*H+j];
         out[j] = (1 - z) * n + (s->h ? z * s->h[b*H+j] : 0);
         p[j] = reset, p[H+j] = z, p[2*H+j] = n;
@@ -76,7 +84,9 @@ static void forward_rows(void *context, int64_t begin, int64_t end) {
   }
 }
 
-static int64_t grain(const cr_recurrent *r) { return r->H >= 2048 ? 1 : 2048 / (r->H > 1 ? r->H : 1); }
+static int64_t grain(const cr_recurrent *r) {
+  return r->H >= 2048 ? 1 : 2048 / (r->H > 1 ? r->H : 1);
+}
 
 void cr_recurrent_forward(const cr_recurrent *r) {
   int64_t W = width(r), BH = r->B * r->H;
@@ -112,7 +122,8 @@ static void backward_rows(void *context, int64_t begin, int64_t end) {
         dx[3*H+j] = d * t * o * (1 - o);
         s->dc[at] = dc * f;
       } else if (r->kind == CR_RNN_GRU) {
-        real reset = p[j], z = p[H+j], n = p[2*H+j], h = s->h ? s->h[at] : 0, dn = d * (1 - z) * (1 - n * n);
+        real reset = p[j], z = p[H + j], n = p[2 * H + j], h = s->h ? s->h[at] : 0,
+             dn = d * (1 - z) * (1 - n * n);
         dx[j] = dq[j] = dn * s->state[at] * reset * (1 - reset);
         dx[H+j] = dq[H+j] = d * (h - n) * z * (1 - z);
         dx[2*H+j] = dn;
@@ -144,7 +155,8 @@ static void sum_rows(const real *g, int64_t rows, int64_t n, real *to) {
 
 void cr_recurrent_backward(const cr_recurrent *r) {
   int64_t W = width(r), H = r->H, B = r->B, BH = B * H, rows = r->T * B;
-  real *dx = r->scratch, *dq = r->kind == CR_RNN_GRU ? dx + rows * W : dx, *dh = dq + rows * W, *dc = dh + BH;
+  real *dx = r->scratch, *dq = r->kind == CR_RNN_GRU ? dx + rows * W : dx, *dh = dq + rows * W,
+       *dc = dh + BH;
   start(dh, r->g_hn, BH);
   start(dc, r->g_cn, BH);
   for (int64_t number = r->T - 1; number >= 0; number--) {
@@ -163,7 +175,8 @@ void cr_recurrent_backward(const cr_recurrent *r) {
     const real *h = r->reverse ? r->out + shift * H : r->out, *d = r->reverse ? dq : dq + shift * W;
     cr_gemm(true, false, W, H, later, d, W, h, H, false, r->gw_hh, H);
     if (r->h0 && r->T > 0)
-      cr_gemm(true, false, W, H, B, r->reverse ? dq + later * W : dq, W, r->h0, H, true, r->gw_hh, H);
+      cr_gemm(true, false, W, H, B, r->reverse ? dq + later * W : dq, W, r->h0, H, true, r->gw_hh,
+              H);
   }
   sum_rows(dx, rows, W, r->gb_ih);
   sum_rows(dq, rows, W, r->gb_hh);

@@ -1,10 +1,13 @@
 /* recurrent.h - the three classic recurrent layers over a sequence, forward and backward
  *
  *   tanh, relu   h' = f(W_ih x + b_ih + W_hh h + b_hh)
- *   lstm         i, f, o = sigmoid, g = tanh of the four parts;  c' = f c + i g,  h' = o tanh(c')      rows i f g o
- *   gru          r, z = sigmoid,  n = tanh(W_in x + b_in + r (W_hn h + b_hn)),  h' = (1 - z) n + z h   rows r z n
+ *   lstm         i, f, o = sigmoid, g = tanh of the four parts;  c' = f c + i g,  h' = o tanh(c')
+ *                                            rows i f g o
+ *   gru          r, z = sigmoid,  n = tanh(W_in x + b_in + r (W_hn h + b_hn)),
+ *                h' = (1 - z) n + z h        rows r z n
  *
- * A cell is a sequence of one step. The products with x are one matrix product for all steps. Spread over the pool. */
+ * A cell is a sequence of one step. The products with x are one matrix product for all steps.
+ * Spread over the pool. */
 #ifndef CR_KERNELS_RECURRENT_H
 #define CR_KERNELS_RECURRENT_H
 
@@ -22,7 +25,7 @@ typedef struct cr_recurrent {
   const real *x, *h0, *c0;              /* [T B D], [B H], [B H]; h0 and c0 may be NULL: zeros */
   const real *w_ih, *w_hh;              /* [parts H, D], [parts H, H] */
   const real *b_ih, *b_hh;              /* [parts H], may be NULL */
-  real *out, *hn, *cn;                  /* [T B H]; the state after the last step, [B H], may be NULL */
+  real *out, *hn, *cn; /* [T B H]; the state after the last step, [B H], may be NULL */
   void *saved, *scratch;
   const real *g_out, *g_hn, *g_cn;      /* backward: may be NULL, as may all that follow */
   real *gx, *gh0, *gc0, *gw_ih, *gw_hh, *gb_ih, *gb_hh;

@@ -1,7 +1,8 @@
 /* sort.c - see sort.h
  *
- * Short lines: insertion. Long ones: radix sort from the lowest byte, which is stable; bytes in which all keys agree are
- * skipped, so a float costs four passes. Top k keeps a heap of the best k so far, whose root most numbers fail to beat. */
+ * Short lines: insertion. Long ones: radix sort from the lowest byte, which is stable; bytes in
+ * which all keys agree are skipped, so a float costs four passes. Top k keeps a heap of the best k
+ * so far, whose root most numbers fail to beat. */
 #include "kernels/sort.h"
 
 #include <math.h>

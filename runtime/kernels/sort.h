@@ -1,7 +1,8 @@
 /* sort.h - stable order of numbers, and the first k of it
  *
- * A number becomes an unsigned key whose order is the wanted one, so floats, integers, rising and falling are one sort.
- * NaN comes last in both directions; -0 equals 0; equal numbers keep their order. */
+ * A number becomes an unsigned key whose order is the wanted one, so floats, integers, rising and
+ * falling are one sort. NaN comes last in both directions; -0 equals 0; equal numbers keep their
+ * order. */
 #ifndef CR_KERNELS_SORT_H
 #define CR_KERNELS_SORT_H
 
@@ -20,9 +21,10 @@ void cr_sort_items(cr_sort_item *item, cr_sort_item *spare, int64_t n);
 /* Brings the k smallest (by key, then index), sorted, to the front of item; 0 <= k <= n. */
 void cr_sort_top(cr_sort_item *item, cr_sort_item *spare, int64_t n, int64_t k);
 
-/* Lines along one dimension of a contiguous tensor [outer, n, inner], numbers of one of the two types (the other NULL).
- * The first k of each sorted line: their numbers from 1 go to index [outer, k, inner], and the values, if wanted, to the
- * same places of real_out or int_out. scratch holds cr_sort_lines_bytes(n) bytes. */
+/* Lines along one dimension of a contiguous tensor [outer, n, inner], numbers of one of the two
+ * types (the other NULL). The first k of each sorted line: their numbers from 1 go to index [outer,
+ * k, inner], and the values, if wanted, to the same places of real_out or int_out. scratch holds
+ * cr_sort_lines_bytes(n) bytes. */
 typedef struct cr_sort_lines {
   int64_t outer, n, inner, k;
   bool descending;

@@ -17,7 +17,8 @@ static bool check(cr_call *c, cr_error *err) {
   const int64_t *x = cr_ints(c->in[0]);
   int64_t length = (int64_t)c->option[MINLENGTH];
   for (int64_t i = 0, n = cr_tensor_numel(c->in[0]); i < n; i++) {
-    if (x[i] < 1) return cr_fail(err, CR_EVALUE, "numbers must be 1 or more, got %lld", (long long)x[i]);
+    if (x[i] < 1)
+      return cr_fail(err, CR_EVALUE, "numbers must be 1 or more, got %lld", (long long)x[i]);
     if (x[i] > length) length = x[i];
   }
   cr_out_shape(c, 0, 1, &length);

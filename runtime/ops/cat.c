@@ -17,7 +17,8 @@ static const cr_option options[] = {
   { 0 }
 };
 
-/* A list of pieces seen as rows: piece i has `rows` rows of bytes[i], the result rows of `total`. saved holds bytes[]. */
+/* A list of pieces seen as rows: piece i has `rows` rows of bytes[i], the result rows of `total`.
+ * saved holds bytes[]. */
 typedef struct layout { int64_t rows; size_t total; size_t bytes[]; } layout;
 
 static void *data(const cr_tensor *t) {
@@ -37,8 +38,9 @@ static bool check(cr_call *c, cr_error *err) {
     for (int d = 0; fits && d < t->ndim; d++) fits = d == dim || t->shape[d] == shape[d];
     char a[CR_SHAPE_TEXT], b[CR_SHAPE_TEXT];
     if (!fits)
-      return cr_fail(err, CR_ESHAPE, "tensors[%d] of shape %s does not fit tensors[1] of shape %s along %d",
-                     i + 1, cr_shape_text(t->ndim, t->shape, b),
+      return cr_fail(err, CR_ESHAPE,
+                     "tensors[%d] of shape %s does not fit tensors[1] of shape %s along %d", i + 1,
+                     cr_shape_text(t->ndim, t->shape, b),
                      cr_shape_text(first->ndim, first->shape, a), dim + 1);
     shape[dim] += t->shape[dim];
   }
@@ -67,7 +69,8 @@ static void backward(cr_call *c) {
   const layout *l = c->saved;
   const unsigned char *at = (const unsigned char *)cr_reals(c->gout[0]);
   for (int i = 0; i < c->n_in; at += l->bytes[i++])
-    if (c->gin[i]) cr_index_rows(l->rows, l->bytes[i], cr_reals(c->gin[i]), l->bytes[i], at, l->total);
+    if (c->gin[i])
+      cr_index_rows(l->rows, l->bytes[i], cr_reals(c->gin[i]), l->bytes[i], at, l->total);
 }
 
 const cr_op cr_op_cat = {

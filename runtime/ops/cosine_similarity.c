@@ -1,6 +1,8 @@
 /* cosine_similarity.c - the cosine of the angle between lines of x and lines of y
  *
- *   out = x.y / (max(||x||, eps) max(||y||, eps))             along dim, by default the last; the others broadcast
+ *   out = x.y / (max(||x||, eps) max(||y||, eps))        along dim, by default the last
+ *
+ * The other dimensions broadcast.
  *
  * A zero line has similarity 0 and no gradient through its length. */
 #include <math.h>
@@ -23,8 +25,8 @@ static const cr_option options[] = {
   { 0 }
 };
 
-/* The common shape without dim, and the steps from a place in it to the start of its line in x and in y (0 where they
- * repeat). */
+/* The common shape without dim, and the steps from a place in it to the start of its line in x and
+ * in y (0 where they repeat). */
 typedef struct job {
   int ndim;
   int64_t shape[CR_MAX_DIMS], step[2][CR_MAX_DIMS], n, along[2];
@@ -41,7 +43,8 @@ static bool job_of(cr_call *c, job *j, cr_error *err) {
   char a[CR_SHAPE_TEXT], b[CR_SHAPE_TEXT];
   if (!cr_shape_broadcast(in[0]->ndim, in[0]->shape, in[1]->ndim, in[1]->shape, &ndim, shape))
     return cr_fail(err, CR_ESHAPE, "x of shape %s and y of shape %s do not fit",
-                   cr_shape_text(in[0]->ndim, in[0]->shape, a), cr_shape_text(in[1]->ndim, in[1]->shape, b));
+                   cr_shape_text(in[0]->ndim, in[0]->shape, a),
+                   cr_shape_text(in[1]->ndim, in[1]->shape, b));
   if (!cr_option_dim(c, DIM, ndim, &dim, err)) return false;
   *j = (job){ .n = shape[dim], .eps = c->option[EPS], .x = cr_reals(in[0]), .y = cr_reals(in[1]) };
   for (int d = 0; d < ndim; d++) {
@@ -97,7 +100,8 @@ static void forward_lines(void *context, int64_t begin, int64_t end) {
   }
 }
 
-/* d out / dx = y / (|x| |y|) - out x / |x|^2, the second term only where |x| is past eps; likewise y */
+/* d out / dx = y / (|x| |y|) - out x / |x|^2, the second term only where |x| is past eps; likewise
+ * y */
 static void backward_lines(void *context, int64_t begin, int64_t end) {
   const job *j = context;
   for (int64_t r = begin; r < end; r++) {
@@ -134,7 +138,8 @@ static void round_to(const double *sum, cr_tensor *g) {
 static void backward(cr_call *c) {
   job j;
   job_of(c, &j, NULL);
-  int64_t nx = cr_tensor_numel(c->in[X]), ny = cr_tensor_numel(c->in[Y]), places = cr_tensor_numel(c->gout[0]);
+  int64_t nx = cr_tensor_numel(c->in[X]), ny = cr_tensor_numel(c->in[Y]),
+          places = cr_tensor_numel(c->gout[0]);
   bool shared = !cr_tensor_same_shape(c->in[X], c->in[Y]);
   j.g = cr_reals(c->gout[0]);
   j.gx = c->scratch;

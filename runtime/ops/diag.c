@@ -23,7 +23,8 @@ static int64_t first(const cr_call *c, int64_t N) {
 
 static bool check(cr_call *c, cr_error *err) {
   const cr_tensor *x = c->in[0];
-  int64_t offset = (int64_t)c->option[OFFSET], down = offset < 0 ? -offset : 0, across = offset > 0 ? offset : 0;
+  int64_t offset = (int64_t)c->option[OFFSET], down = offset < 0 ? -offset : 0,
+          across = offset > 0 ? offset : 0;
   if (x->ndim == 1) {
     int64_t n = x->shape[0] + down + across, shape[2] = { n, n };
     cr_out_shape(c, 0, 2, shape);
@@ -33,7 +34,8 @@ static bool check(cr_call *c, cr_error *err) {
   if (x->ndim != 2)
     return cr_fail(err, CR_ESHAPE, "x must have 1 or 2 dimensions, got shape %s",
                    cr_shape_text(x->ndim, x->shape, got));
-  int64_t rows = x->shape[0] - down, columns = x->shape[1] - across, n = rows < columns ? rows : columns;
+  int64_t rows = x->shape[0] - down, columns = x->shape[1] - across,
+          n = rows < columns ? rows : columns;
   if (n < 0) n = 0;
   cr_out_shape(c, 0, 1, &n);
   return true;

@@ -2,10 +2,12 @@
  *
  *   out = x m / (1 - p)        m is 0 with probability p, else 1; without training, out = x
  *
- * The mask is a pure function of (seed, stream, step, row number, place in the row), Philox words compared with p: the same
- * whatever the batch is cut into, and made again by backward instead of being stored. Rows are the first dimension.
+ * The mask is a pure function of (seed, stream, step, row number, place in the row), Philox words
+ * compared with p: the same whatever the batch is cut into, and made again by backward instead of
+ * being stored. Rows are the first dimension.
  *
- *   x:dropout{ p = 0.3, seed = 1, stream = 7, place = { step, first_row } }      first_row from 1, default 1
+ *   x:dropout{ p = 0.3, seed = 1, stream = 7, place = { step, first_row } }
+ *                                                          first_row from 1, default 1
  *
  * Srivastava et al., "Dropout", JMLR 2014, scaled while training as is usual. */
 #include <math.h>
@@ -23,7 +25,8 @@ static const cr_option options[] = {
   [TRAINING] = { "training", 1, 0, 1, "false: out = x", CR_FLAG },
   [SEED]     = { "seed", 0, 0, 9e15, "of the run", CR_COUNT },
   [STREAM]   = { "stream", 0, 0, 9e15, "a number of its own for each layer", CR_COUNT },
-  [PLACE]    = { "place", NAN, 0, 4294967295.0, "step, then the number of the first row", CR_COUNTS },
+  [PLACE]    = { "place", NAN, 0, 4294967295.0, "step, then the number of the first row",
+                 CR_COUNTS },
   { 0 }
 };
 
@@ -37,9 +40,11 @@ typedef struct job {
 
 static bool check(cr_call *c, cr_error *err) {
   const cr_list *place = &c->list[PLACE];
-  if (place->n > 2) return cr_fail(err, CR_EVALUE, "place is { step, first_row }, got %d numbers", place->n);
+  if (place->n > 2)
+    return cr_fail(err, CR_EVALUE, "place is { step, first_row }, got %d numbers", place->n);
   if (place->n == 2 && place->at[1] < 1)
-    return cr_fail(err, CR_EVALUE, "the first row is numbered from 1, got %lld", (long long)place->at[1]);
+    return cr_fail(err, CR_EVALUE, "the first row is numbered from 1, got %lld",
+                   (long long)place->at[1]);
   return true;
 }
 
@@ -65,9 +70,14 @@ static void apply(const cr_call *c, const cr_tensor *from, cr_tensor *to) {
   uint64_t step = place->n > 0 ? (uint64_t)place->at[0] : 0;
   uint64_t first = place->n > 1 ? (uint64_t)place->at[1] - 1 : 0;
   job j = {
-    .x = cr_reals(from), .y = cr_reals(to), .raise = p < 1 ? (real)(1 / (1 - p)) : 0,
-    .n = rows > 0 ? cr_tensor_numel(from) / rows : 0, .least = (uint64_t)(p * 0x1p32),
-    .seed = (uint64_t)c->option[SEED], .stream = (uint64_t)c->option[STREAM], .place = step << 32 | first,
+    .x = cr_reals(from),
+    .y = cr_reals(to),
+    .raise = p < 1 ? (real)(1 / (1 - p)) : 0,
+    .n = rows > 0 ? cr_tensor_numel(from) / rows : 0,
+    .least = (uint64_t)(p * 0x1p32),
+    .seed = (uint64_t)c->option[SEED],
+    .stream = (uint64_t)c->option[STREAM],
+    .place = step << 32 | first,
   };
   cr_pool_for(rows, j.n > 4096 ? 1 : 4096 / (j.n > 1 ? j.n : 1), drop, &j);
 }

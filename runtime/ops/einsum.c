@@ -1,14 +1,16 @@
 /* einsum.c - sums of products named by letters
  *
  *   crun.einsum({a, b}, "bij,bjk->bik")          a batch of matrix products
- *   crun.einsum({a}, "ii->")                     a trace; "ij->ji" a transpose; "i,j->ij" an outer product
+ *   crun.einsum({a}, "ii->")                     a trace
+ *   crun.einsum({a, b}, "i,j->ij")               an outer product
  *
- * One letter for each dimension of each tensor; letters that are not on the right are summed over. Without "->" the right
- * side is the letters that come once, in alphabetical order. A letter twice in one tensor means its diagonal.
+ * One letter for each dimension of each tensor; letters that are not on the right are summed over.
+ * Without "->" the right side is the letters that come once, in alphabetical order. A letter twice
+ * in one tensor means its diagonal.
  *
- * Tensors are contracted two at a time from the left. A pair is packed into [batch, m, k] and [batch, n, k], where k are the
- * letters nobody needs afterwards, and multiplied as matrices. The gradient of a tensor is an einsum of the gradient of the
- * result with all the others. */
+ * Tensors are contracted two at a time from the left. A pair is packed into [batch, m, k] and
+ * [batch, n, k], where k are the letters nobody needs afterwards, and multiplied as matrices. The
+ * gradient of a tensor is an einsum of the gradient of the result with all the others. */
 #include <ctype.h>
 #include <string.h>
 #include "autograd/op.h"
@@ -34,7 +36,8 @@ typedef struct names {
   int64_t size[LETTERS];
 } names;
 
-/* A tensor as a function of letters: the step in memory for each of those it has, 0 for the others. */
+/* A tensor as a function of letters: the step in memory for each of those it has, 0 for the
+ * others. */
 typedef struct term {
   const real *data;
   uint64_t has;
@@ -60,7 +63,8 @@ static bool read_letters(const char **p, names *e, int i, cr_error *err) {
     if (!isalpha((unsigned char)**p))
       return cr_fail(err, CR_EVALUE, "equation must hold letters, commas and ->, got '%c'", **p);
     if (e->ndim[i] == CR_MAX_DIMS)
-      return cr_fail(err, CR_EVALUE, "equation names more than %d dimensions of one tensor", CR_MAX_DIMS);
+      return cr_fail(err, CR_EVALUE, "equation names more than %d dimensions of one tensor",
+                     CR_MAX_DIMS);
     int letter = islower((unsigned char)**p) ? **p - 'a' : **p - 'A' + 26;
     e->letter[i][e->ndim[i]++] = (unsigned char)letter;
   }
@@ -79,18 +83,21 @@ static bool read_result(const char *p, names *e, cr_error *err) {
     for (int l = 0; l < LETTERS; l++) {
       if (count[l] != 1) continue;
       if (e->ndim[e->n] == CR_MAX_DIMS)
-        return cr_fail(err, CR_EVALUE, "the result would have more than %d dimensions", CR_MAX_DIMS);
+        return cr_fail(err, CR_EVALUE, "the result would have more than %d dimensions",
+                       CR_MAX_DIMS);
       e->letter[e->n][e->ndim[e->n]++] = (unsigned char)l;
     }
     return true;
   }
-  if (p[0] != '-' || p[1] != '>') return cr_fail(err, CR_EVALUE, "equation has a '-' that is not part of ->");
+  if (p[0] != '-' || p[1] != '>')
+    return cr_fail(err, CR_EVALUE, "equation has a '-' that is not part of ->");
   p += 2;
   if (!read_letters(&p, e, e->n, err)) return false;
   if (*p != '\0') return cr_fail(err, CR_EVALUE, "equation goes on after its result: '%s'", p);
   for (int d = 0; d < e->ndim[e->n]; d++) {
     int l = e->letter[e->n][d];
-    if (!(known & bit(l))) return cr_fail(err, CR_EVALUE, "'%c' of the result is in no tensor", shown(l));
+    if (!(known & bit(l)))
+      return cr_fail(err, CR_EVALUE, "'%c' of the result is in no tensor", shown(l));
     if (seen & bit(l)) return cr_fail(err, CR_EVALUE, "'%c' is twice in the result", shown(l));
     seen |= bit(l);
   }
@@ -110,18 +117,20 @@ static bool read_equation(const cr_call *c, names *e, cr_error *err) {
     if (*p != ',' || named > e->n) break;
   }
   if (named != e->n)
-    return cr_fail(err, CR_EVALUE, "equation names %s tensors than the %d given", named < e->n ? "fewer" : "more", e->n);
+    return cr_fail(err, CR_EVALUE, "equation names %s tensors than the %d given",
+                   named < e->n ? "fewer" : "more", e->n);
   if (!read_result(p, e, err)) return false;
   for (int l = 0; l < LETTERS; l++) e->size[l] = -1;
   for (int i = 0; i < e->n; i++) {
     const cr_tensor *t = c->in[i];
     if (t->ndim != e->ndim[i])
-      return cr_fail(err, CR_ESHAPE, "tensors[%d] has %d dimensions, its letters are %d", i + 1, t->ndim, e->ndim[i]);
+      return cr_fail(err, CR_ESHAPE, "tensors[%d] has %d dimensions, its letters are %d", i + 1,
+                     t->ndim, e->ndim[i]);
     for (int d = 0; d < t->ndim; d++) {
       int l = e->letter[i][d];
       if (e->size[l] >= 0 && e->size[l] != t->shape[d])
-        return cr_fail(err, CR_ESHAPE, "'%c' is %lld in tensors[%d] and %lld before", shown(l), (long long)t->shape[d],
-                       i + 1, (long long)e->size[l]);
+        return cr_fail(err, CR_ESHAPE, "'%c' is %lld in tensors[%d] and %lld before", shown(l),
+                       (long long)t->shape[d], i + 1, (long long)e->size[l]);
       e->size[l] = t->shape[d];
     }
   }
@@ -130,7 +139,8 @@ static bool read_equation(const cr_call *c, names *e, cr_error *err) {
 
 /* ---- computing ----
  *
- * Everything below runs twice: in check with work.at NULL, to count the scratch it will take, and then for real. */
+ * Everything below runs twice: in check with work.at NULL, to count the scratch it will take, and
+ * then for real. */
 
 typedef struct work { const names *e; unsigned char *at; size_t used; } work;
 
@@ -163,9 +173,10 @@ static group group_of(const names *e, uint64_t set) {
   return g;
 }
 
-/* The next place of a group, moving an offset along in each of two tensors; false after the last. */
-static bool advance(const names *e, const group *g, int64_t *place, const int64_t *a, int64_t *at_a, const int64_t *b,
-                    int64_t *at_b) {
+/* The next place of a group, moving an offset along in each of two tensors; false after the
+ * last. */
+static bool advance(const names *e, const group *g, int64_t *place, const int64_t *a, int64_t *at_a,
+                    const int64_t *b, int64_t *at_b) {
   for (int k = g->n - 1; k >= 0; k--) {
     int l = g->letter[k];
     *at_a += a[l];
@@ -190,7 +201,10 @@ static void spread(const names *e, const term *t, uint64_t kept, const int64_t *
       out[to] = t->data[from];
       continue;
     }
-    if (inner.span > 0) do sum += (double)t->data[at]; while (advance(e, &inner, within, t->step, &at, NULL, NULL));
+    if (inner.span > 0) {
+      do sum += (double)t->data[at];
+      while (advance(e, &inner, within, t->step, &at, NULL, NULL));
+    }
     out[to] = (real)sum;
   } while (advance(e, &outer, place, t->step, &from, step, &to));
 }
@@ -207,13 +221,15 @@ static void pack_steps(const names *e, const uint64_t set[3], int64_t step[LETTE
     }
 }
 
-/* t as a contiguous [set0, set1, set2], summed over letters in none of them; t's own memory where it is that already */
+/* t as a contiguous [set0, set1, set2], summed over letters in none of them; t's own memory where
+ * it is that already */
 static const real *pack(work *w, const term *t, uint64_t set0, uint64_t set1, uint64_t set2) {
   const uint64_t set[3] = { set0, set1, set2 }, all = set0 | set1 | set2;
   int64_t step[LETTERS];
   bool same = t->has == all;
   pack_steps(w->e, set, step);
-  for (int l = 0; same && l < LETTERS; l++) same = !(all & bit(l)) || w->e->size[l] == 1 || step[l] == t->step[l];
+  for (int l = 0; same && l < LETTERS; l++)
+    same = !(all & bit(l)) || w->e->size[l] == 1 || step[l] == t->step[l];
   if (same) return t->data;
   real *packed = take(w, group_of(w->e, all).span);
   if (packed) spread(w->e, t, all, step, packed);

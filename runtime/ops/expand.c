@@ -1,8 +1,10 @@
 /* expand.c - dimensions of size 1 repeated without a copy
  *
- *   [1 D]:expand(B, D)  ->  [B D]        [D]:expand(B, -1)  new dimensions stand in front; -1 keeps a size
+ *   [1 D]:expand(B, D)  ->  [B D]
+ *   [D]:expand(B, -1)    ->  [B D]       new dimensions stand in front; -1 keeps a size
  *
- * A view with stride 0: writing into it writes all copies at once. The gradient is summed over the copies. */
+ * A view with stride 0: writing into it writes all copies at once. The gradient is summed over the
+ * copies. */
 #include <math.h>
 #include "autograd/op.h"
 #include "kernels/index.h"
@@ -33,11 +35,12 @@ static bool view(cr_call *c, cr_error *err) {
     out->stride[d] = old < 0 || (was_size == 1 && size != 1) ? 0 : was.stride[old];
   }
   if (!fits)
-    return cr_fail(err, CR_ESHAPE, "shape %s cannot be expanded to %s", cr_shape_text(was.ndim, was.shape, from),
-                   cr_shape_text(list->n, list->at, to));
+    return cr_fail(err, CR_ESHAPE, "shape %s cannot be expanded to %s",
+                   cr_shape_text(was.ndim, was.shape, from), cr_shape_text(list->n, list->at, to));
   out->ndim = list->n;
   if (!cr_shape_numel(out->ndim, out->shape, &numel))
-    return cr_fail(err, CR_ESHAPE, "shape %s has too many elements", cr_shape_text(list->n, list->at, to));
+    return cr_fail(err, CR_ESHAPE, "shape %s has too many elements",
+                   cr_shape_text(list->n, list->at, to));
   return true;
 }
 

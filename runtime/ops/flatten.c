@@ -2,7 +2,8 @@
  *
  *   [B C H W]:flatten(2)  ->  [B, C*H*W]         start = 1, stop = -1 by default
  *
- * A view when x is contiguous; otherwise of a packed copy of x. A tensor of no dimensions becomes [1]. */
+ * A view when x is contiguous; otherwise of a packed copy of x. A tensor of no dimensions becomes
+ * [1]. */
 #include <math.h>
 #include <string.h>
 #include "autograd/op.h"
@@ -26,7 +27,9 @@ static bool view(cr_call *c, cr_error *err) {
     out->shape[0] = out->stride[0] = 1;
     return true;
   }
-  if (!cr_option_dim(c, START, out->ndim, &start, err) || !cr_option_dim(c, STOP, out->ndim, &stop, err)) return false;
+  if (!cr_option_dim(c, START, out->ndim, &start, err) ||
+      !cr_option_dim(c, STOP, out->ndim, &stop, err))
+    return false;
   if (start > stop)
     return cr_fail(err, CR_EVALUE, "start = %d must not come after stop = %d", start + 1, stop + 1);
   for (int d = start + 1; d <= stop; d++) out->shape[start] *= out->shape[d];
@@ -37,7 +40,8 @@ static bool view(cr_call *c, cr_error *err) {
 }
 
 static void backward(cr_call *c) {
-  memcpy(cr_reals(c->gin[0]), cr_reals(c->gout[0]), (size_t)cr_tensor_numel(c->gin[0]) * sizeof(real));
+  memcpy(cr_reals(c->gin[0]), cr_reals(c->gout[0]),
+         (size_t)cr_tensor_numel(c->gin[0]) * sizeof(real));
 }
 
 const cr_op cr_op_flatten = {

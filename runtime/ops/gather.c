@@ -33,7 +33,8 @@ static bool index_fits(const cr_tensor *index, const cr_tensor *x, int dim, cr_e
   char got[CR_SHAPE_TEXT], room[CR_SHAPE_TEXT];
   if (!fits)
     return cr_fail(err, CR_ESHAPE, "index of shape %s does not fit into x of shape %s",
-                   cr_shape_text(index->ndim, index->shape, got), cr_shape_text(x->ndim, x->shape, room));
+                   cr_shape_text(index->ndim, index->shape, got),
+                   cr_shape_text(x->ndim, x->shape, room));
   int64_t at = cr_index_outside(cr_tensor_numel(index), cr_ints(index), x->shape[dim]);
   if (at < 0) return true;
   return cr_fail(err, CR_EVALUE, "index %lld is out of range 1..%lld",

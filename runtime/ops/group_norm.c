@@ -1,6 +1,6 @@
 /* group_norm.c - the channels of each sample in groups, each group with mean 0 and variance 1
  *
- *   out = (x - mean_bg) / sqrt(var_bg + eps) weight_c + bias_c             x [B C ...], C a multiple of groups
+ *   out = (x - mean_bg) / sqrt(var_bg + eps) weight_c + bias_c    x [B C ...], groups divides C
  *
  * Wu, He, "Group normalization", ECCV 2018. */
 #include <math.h>
@@ -28,8 +28,14 @@ static const cr_option options[] = {
 static cr_stats_groups job_of(const cr_call *c) {
   const cr_tensor *x = c->in[X];
   cr_stats_groups job = {
-    .B = x->shape[0], .C = x->shape[1], .S = 1, .groups = (int64_t)c->option[GROUPS], .eps = c->option[EPS],
-    .x = cr_reals(x), .weight = c->in[WEIGHT] ? cr_reals(c->in[WEIGHT]) : NULL, .mean = c->saved,
+    .B = x->shape[0],
+    .C = x->shape[1],
+    .S = 1,
+    .groups = (int64_t)c->option[GROUPS],
+    .eps = c->option[EPS],
+    .x = cr_reals(x),
+    .weight = c->in[WEIGHT] ? cr_reals(c->in[WEIGHT]) : NULL,
+    .mean = c->saved,
   };
   for (int d = 2; d < x->ndim; d++) job.S *= x->shape[d];
   job.rstd = job.mean + job.B * job.groups;
@@ -40,15 +46,17 @@ static bool check(cr_call *c, cr_error *err) {
   const cr_tensor *x = c->in[X];
   char got[CR_SHAPE_TEXT];
   if (x->ndim < 2)
-    return cr_fail(err, CR_ESHAPE, "x must have shape [B, C, ...], got %s", cr_shape_text(x->ndim, x->shape, got));
+    return cr_fail(err, CR_ESHAPE, "x must have shape [B, C, ...], got %s",
+                   cr_shape_text(x->ndim, x->shape, got));
   int64_t C = x->shape[1];
   for (int i = WEIGHT; i <= BIAS; i++)
     if (c->in[i] && c->in[i]->shape[0] != C)
-      return cr_fail(err, CR_ESHAPE, "%s must have shape [%lld], one for each channel of x, got %lld",
+      return cr_fail(err, CR_ESHAPE,
+                     "%s must have shape [%lld], one for each channel of x, got %lld",
                      inputs[i].name, (long long)C, (long long)c->in[i]->shape[0]);
   if (C % (int64_t)c->option[GROUPS] != 0)
-    return cr_fail(err, CR_EVALUE, "groups = %.0f does not divide the %lld channels of x", c->option[GROUPS],
-                   (long long)C);
+    return cr_fail(err, CR_EVALUE, "groups = %.0f does not divide the %lld channels of x",
+                   c->option[GROUPS], (long long)C);
   cr_stats_groups job = job_of(c);
   c->saved_bytes = 2 * (size_t)(job.B * job.groups) * sizeof(double);
   c->backward_scratch_bytes = 2 * (size_t)(job.B * job.C) * sizeof(double);
@@ -76,6 +84,7 @@ const cr_op cr_op_group_norm = {
   .name = "group_norm", .help = "groups of channels of each sample with mean 0 and variance 1",
   .formula = "out = (x - mean) / sqrt(var + eps) weight_c + bias_c",
   .paper = "Wu, He, \"Group normalization\", ECCV 2018",
-  .inputs = inputs, .outputs = outputs, .options = options, .backward_reads = CR_READS_IN0 | CR_READS_IN1,
+  .inputs = inputs, .outputs = outputs, .options = options,
+  .backward_reads = CR_READS_IN0 | CR_READS_IN1,
   .check = check, .forward = forward, .backward = backward,
 };

@@ -59,8 +59,8 @@ static bool check(cr_call *c, cr_error *err) {
   src_shape(x, dim, c->dim['N'], shape);
   char want[CR_SHAPE_TEXT], got[CR_SHAPE_TEXT];
   if (src->ndim != x->ndim || memcmp(shape, src->shape, (size_t)x->ndim * sizeof *shape) != 0)
-    return cr_fail(err, CR_ESHAPE, "src must have shape %s, got %s", cr_shape_text(x->ndim, shape, want),
-                   cr_shape_text(src->ndim, src->shape, got));
+    return cr_fail(err, CR_ESHAPE, "src must have shape %s, got %s",
+                   cr_shape_text(x->ndim, shape, want), cr_shape_text(src->ndim, src->shape, got));
   c->scratch_bytes = cr_index_rule_bytes(x->ndim, x->shape, shape, true);
   c->backward_scratch_bytes = c->scratch_bytes;
   return true;

@@ -2,7 +2,8 @@
  *
  *   out[i] = x[row[i], column[i]]        x [M N], row and column [P], numbers from 1
  *
- * What a list of mined pairs does to a distance matrix. A pair named several times sums its gradient. */
+ * What a list of mined pairs does to a distance matrix. A pair named several times sums its
+ * gradient. */
 #include "autograd/op.h"
 #include "kernels/index.h"
 

@@ -39,11 +39,13 @@ static bool check(cr_call *c, cr_error *err) {
   const cr_tensor *x = c->in[X];
   char got[CR_SHAPE_TEXT];
   if (x->ndim < 2)
-    return cr_fail(err, CR_ESHAPE, "x must have shape [B, C, ...], got %s", cr_shape_text(x->ndim, x->shape, got));
+    return cr_fail(err, CR_ESHAPE, "x must have shape [B, C, ...], got %s",
+                   cr_shape_text(x->ndim, x->shape, got));
   int64_t C = x->shape[1];
   for (int i = WEIGHT; i <= BIAS; i++)
     if (c->in[i] && c->in[i]->shape[0] != C)
-      return cr_fail(err, CR_ESHAPE, "%s must have shape [%lld], one for each channel of x, got %lld",
+      return cr_fail(err, CR_ESHAPE,
+                     "%s must have shape [%lld], one for each channel of x, got %lld",
                      inputs[i].name, (long long)C, (long long)c->in[i]->shape[0]);
   cr_stats_groups job = job_of(c);
   c->saved_bytes = 2 * (size_t)(job.B * job.groups) * sizeof(double);
@@ -72,6 +74,7 @@ const cr_op cr_op_instance_norm = {
   .name = "instance_norm", .help = "each channel of each sample with mean 0 and variance 1",
   .formula = "out = (x - mean) / sqrt(var + eps) weight_c + bias_c",
   .paper = "Ulyanov, Vedaldi, Lempitsky, \"Instance normalization\", 2016",
-  .inputs = inputs, .outputs = outputs, .options = options, .backward_reads = CR_READS_IN0 | CR_READS_IN1,
+  .inputs = inputs, .outputs = outputs, .options = options,
+  .backward_reads = CR_READS_IN0 | CR_READS_IN1,
   .check = check, .forward = forward, .backward = backward,
 };

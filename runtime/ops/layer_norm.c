@@ -2,8 +2,9 @@
  *
  *   out = (x - mean) / sqrt(var + eps) weight + bias
  *
- * A row is what the last dimensions hold: as many as normalized_shape lists, or as weight has, or else one. var is divided
- * by the length of the row. Ba, Kiros, Hinton, "Layer normalization", 2016, eq. 4. */
+ * A row is what the last dimensions hold: as many as normalized_shape lists, or as weight has, or
+ * else one. var is divided by the length of the row. Ba, Kiros, Hinton, "Layer normalization",
+ * 2016, eq. 4. */
 #include <math.h>
 #include <string.h>
 #include "autograd/op.h"
@@ -21,14 +22,18 @@ static const cr_input inputs[] = {
 static const cr_output outputs[] = { { "out", "=0", CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
-  [NORMALIZED_SHAPE] = { "normalized_shape", NAN, 1, 9e15, "sizes of the last dimensions that make a row", CR_COUNTS },
+  [NORMALIZED_SHAPE] = { "normalized_shape", NAN, 1, 9e15,
+                         "sizes of the last dimensions that make a row", CR_COUNTS },
   [EPS]              = { "eps", 1e-5, 0, INFINITY, "added to the variance", CR_NUMBER },
   { 0 }
 };
 
-static bool fits(const char *name, int ndim, const int64_t *shape, const cr_tensor *x, cr_error *err) {
+static bool fits(const char *name, int ndim, const int64_t *shape, const cr_tensor *x,
+                 cr_error *err) {
   char want[CR_SHAPE_TEXT], got[CR_SHAPE_TEXT];
-  if (ndim <= x->ndim && memcmp(shape, x->shape + x->ndim - ndim, (size_t)ndim * sizeof *shape) == 0) return true;
+  if (ndim <= x->ndim &&
+      memcmp(shape, x->shape + x->ndim - ndim, (size_t)ndim * sizeof *shape) == 0)
+    return true;
   return cr_fail(err, CR_ESHAPE, "%s must be the last sizes of x of shape %s, got %s", name,
                  cr_shape_text(x->ndim, x->shape, want), cr_shape_text(ndim, shape, got));
 }
@@ -45,7 +50,8 @@ static bool layout_of(const cr_call *c, layout *l, cr_error *err) {
   if (weight && !fits("weight", weight->ndim, weight->shape, x, err)) return false;
   if (bias && !fits("bias", bias->ndim, bias->shape, x, err)) return false;
   if ((weight && weight->ndim != ndim) || (bias && bias->ndim != ndim))
-    return cr_fail(err, CR_ESHAPE, "normalized_shape, weight and bias must have as many dimensions");
+    return cr_fail(err, CR_ESHAPE,
+                   "normalized_shape, weight and bias must have as many dimensions");
   l->n = 1;
   for (int d = x->ndim - ndim; d < x->ndim; d++) l->n *= x->shape[d];
   l->rows = l->n > 0 ? cr_tensor_numel(x) / l->n : 0;
@@ -89,6 +95,7 @@ const cr_op cr_op_layer_norm = {
   .name = "layer_norm", .help = "each row with mean 0 and variance 1",
   .formula = "out = (x - mean) / sqrt(var + eps) weight + bias",
   .paper = "Ba, Kiros, Hinton, \"Layer normalization\", 2016, eq. 4",
-  .inputs = inputs, .outputs = outputs, .options = options, .backward_reads = CR_READS_IN0 | CR_READS_IN1,
+  .inputs = inputs, .outputs = outputs, .options = options,
+  .backward_reads = CR_READS_IN0 | CR_READS_IN1,
   .check = check, .forward = forward, .backward = backward,
 };

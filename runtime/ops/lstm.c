@@ -35,7 +35,9 @@ static const cr_option options[] = {
   { 0 }
 };
 
-static bool check(cr_call *c, cr_error *err) { return cr_recurrent_layer_check(c, CR_RNN_LSTM, err); }
+static bool check(cr_call *c, cr_error *err) {
+  return cr_recurrent_layer_check(c, CR_RNN_LSTM, err);
+}
 static void forward(cr_call *c) { cr_recurrent_layer_forward(c, CR_RNN_LSTM); }
 static void backward(cr_call *c) { cr_recurrent_layer_backward(c, CR_RNN_LSTM); }
 

@@ -1,6 +1,6 @@
 /* masked_select.c - the elements where a mask is not 0, in row-major order
  *
- *   x [...], mask of the same shape, any type  ->  [N] with N the number of non-zero mask elements */
+ *   x [...], mask of the same shape, any type  ->  [N], N elements of mask are not 0 */
 #include "autograd/op.h"
 #include "kernels/index.h"
 

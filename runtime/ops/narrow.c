@@ -11,7 +11,8 @@ static const cr_output outputs[] = { { "out", NULL, CR_TSAME }, { 0 } };
 
 static const cr_option options[] = {
   [DIM]    = { "dim", NAN, -CR_MAX_DIMS, CR_MAX_DIMS, "dimension to cut", CR_DIM, NULL, true },
-  [START]  = { "start", NAN, -INFINITY, INFINITY, "first place kept; negative counts from the end", CR_INDEX, NULL, true },
+  [START]  = { "start", NAN, -INFINITY, INFINITY,
+               "first place kept; negative counts from the end", CR_INDEX, NULL, true },
   [LENGTH] = { "length", NAN, 0, 9e15, "how many places", CR_COUNT, NULL, true },
   { 0 }
 };
@@ -19,11 +20,12 @@ static const cr_option options[] = {
 static bool place(cr_call *c, cr_tensor *out, cr_error *err) {
   int dim;
   if (!cr_option_dim(c, DIM, out->ndim, &dim, err)) return false;
-  int64_t size = out->shape[dim], start = (int64_t)c->option[START], length = (int64_t)c->option[LENGTH];
+  int64_t size = out->shape[dim], start = (int64_t)c->option[START],
+          length = (int64_t)c->option[LENGTH];
   if (start < 0) start += size;
   if (start < 0 || start > size || length > size - start)
-    return cr_fail(err, CR_EVALUE, "%lld places from %lld on do not lie in 1..%lld", (long long)length, (long long)(start + 1),
-                   (long long)size);
+    return cr_fail(err, CR_EVALUE, "%lld places from %lld on do not lie in 1..%lld",
+                   (long long)length, (long long)(start + 1), (long long)size);
   out->offset += start * out->stride[dim];
   out->shape[dim] = length;
   return true;

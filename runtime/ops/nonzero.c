@@ -1,6 +1,7 @@
 /* nonzero.c - where a tensor is not 0
  *
- *   x of n dimensions  ->  [N n]: a row of coordinates from 1 for each of the N non-zero elements, in row-major order */
+ *   x of n dimensions  ->  [N n]: a row of coordinates, from 1, for each of its N
+ *   elements that are not 0, in row-major order */
 #include "autograd/op.h"
 
 static const cr_input inputs[] = { { "x", "...", CR_TANY, CR_NOGRAD }, { 0 } };

@@ -1,8 +1,9 @@
 /* normalize.c - rows of length 1
  *
- *   out = x / max(||x||_p, eps)              along dim, by default the last: rows of a batch of embeddings
+ *   out = x / max(||x||_p, eps)              along dim, by default the last
  *
- * A zero row stays zero; below eps the divisor is a constant. For p < 2 a zero element has gradient g / ||x|| alone. */
+ * A zero row stays zero; below eps the divisor is a constant. For p < 2 a zero element has gradient
+ * g / ||x|| alone. */
 #include <tgmath.h>
 #include "autograd/op.h"
 #include "base/pool.h"
@@ -21,7 +22,8 @@ static const cr_option options[] = {
   { 0 }
 };
 
-/* x seen as [outer, n, inner], lines of n numbers `inner` apart; saved holds the norm of each line as double */
+/* x seen as [outer, n, inner], lines of n numbers `inner` apart; saved holds the norm of each line
+ * as double */
 typedef struct job {
   int64_t outer, n, inner, chunks;      /* inner in pieces of WIDTH */
   double p, eps, *norm;
@@ -123,7 +125,8 @@ static void spread(const job *j, cr_range_fn rows, cr_range_fn lines) {
   bool plain = j->p == 2 && j->inner == 1;
   int64_t each = (j->n > 1 ? j->n : 1) * (plain ? 1 : j->inner < WIDTH ? j->inner + 1 : WIDTH);
   int64_t grain = 16384 / each > 1 ? 16384 / each : 1;
-  cr_pool_for(plain ? j->outer : j->outer * j->chunks, grain, plain ? rows : lines, (void *)(uintptr_t)j);
+  cr_pool_for(plain ? j->outer : j->outer * j->chunks, grain, plain ? rows : lines,
+              (void *)(uintptr_t)j);
 }
 
 static void forward(cr_call *c) {

@@ -17,7 +17,8 @@ static const cr_input inputs[] = { { "x", "...", CR_TANY, 0 }, { 0 } };
 static const cr_output outputs[] = { { "out", NULL, CR_TSAME }, { 0 } };
 
 static const cr_option options[] = {
-  [AMOUNTS] = { "amounts", NAN, -9e15, 9e15, "before and after, the last dimension first", CR_COUNTS,
+  [AMOUNTS] = { "amounts", NAN, -9e15, 9e15, "before and after, the last dimension first",
+                CR_COUNTS,
                 NULL, true },
   [MODE]    = { "mode", CONSTANT, 0, 0, "what the border holds", CR_CHOICE,
                 "constant reflect replicate circular" },

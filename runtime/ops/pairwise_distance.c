@@ -2,8 +2,8 @@
  *
  *   out = ||x - y + eps||_p             rows are the last dimension; x and y of one shape
  *
- * eps is added to each difference, as torch does, so that equal rows have a distance with a slope. Where the distance is
- * 0 all the same, the gradient is 0. For all pairs of rows see cdist. */
+ * eps is added to each difference, as torch does, so that equal rows have a distance with a slope.
+ * Where the distance is 0 all the same, the gradient is 0. For all pairs of rows see cdist. */
 #include <tgmath.h>
 #include "autograd/op.h"
 #include "base/pool.h"
@@ -30,8 +30,8 @@ static bool check(cr_call *c, cr_error *err) {
   char want[CR_SHAPE_TEXT], got[CR_SHAPE_TEXT];
   int64_t shape[CR_MAX_DIMS];
   if (!cr_tensor_same_shape(x, y))
-    return cr_fail(err, CR_ESHAPE, "y must have shape %s as x, got %s", cr_shape_text(x->ndim, x->shape, want),
-                   cr_shape_text(y->ndim, y->shape, got));
+    return cr_fail(err, CR_ESHAPE, "y must have shape %s as x, got %s",
+                   cr_shape_text(x->ndim, x->shape, want), cr_shape_text(y->ndim, y->shape, got));
   for (int d = 0; d < x->ndim; d++) shape[d] = d < x->ndim - 1 ? x->shape[d] : 1;
   cr_out_shape(c, 0, c->option[KEEPDIM] != 0 ? x->ndim : x->ndim - 1, shape);
   return true;
@@ -71,7 +71,7 @@ static void backward_rows(void *context, int64_t begin, int64_t end) {
     for (int64_t i = r * j->D; i < (r + 1) * j->D; i++) {
       double d = (double)j->x[i] - (double)j->y[i] + j->eps, slope = 0;
       if (norm > 0 && d != 0)
-        slope = copysign(j->p == 2 ? fabs(d) / norm : j->p == 1 ? 1 : pow(fabs(d) / norm, j->p - 1), d);
+        slope = copysign(j->p == 1 ? 1 : pow(fabs(d) / norm, j->p - 1), d);
       if (j->gx) j->gx[i] = (real)(g * slope);
       if (j->gy) j->gy[i] = (real)(-g * slope);
     }

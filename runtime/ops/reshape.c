@@ -37,14 +37,17 @@ static bool view(cr_call *c, cr_error *err) {
   }
   if (free_dim >= 0) out->shape[free_dim] = known > 0 && size % known == 0 ? size / known : 0;
   out->ndim = list->n;
-  if (!cr_shape_numel(out->ndim, out->shape, &numel) || numel != size || (free_dim >= 0 && known == 0))
-    return cr_fail(err, CR_ESHAPE, "shape %s does not hold the %lld elements of %s", wanted, (long long)size, was);
+  if (!cr_shape_numel(out->ndim, out->shape, &numel) || numel != size ||
+      (free_dim >= 0 && known == 0))
+    return cr_fail(err, CR_ESHAPE, "shape %s does not hold the %lld elements of %s", wanted,
+                   (long long)size, was);
   cr_shape_strides(out->ndim, out->shape, out->stride);
   return true;
 }
 
 static void backward(cr_call *c) {
-  memcpy(cr_reals(c->gin[0]), cr_reals(c->gout[0]), (size_t)cr_tensor_numel(c->gin[0]) * sizeof(real));
+  memcpy(cr_reals(c->gin[0]), cr_reals(c->gout[0]),
+         (size_t)cr_tensor_numel(c->gin[0]) * sizeof(real));
 }
 
 const cr_op cr_op_reshape = {

@@ -33,7 +33,9 @@ static cr_recurrent_kind kind_of(const cr_call *c) {
   return (int)c->option[NONLINEARITY] == 0 ? CR_RNN_TANH : CR_RNN_RELU;
 }
 
-static bool check(cr_call *c, cr_error *err) { return cr_recurrent_layer_check(c, kind_of(c), err); }
+static bool check(cr_call *c, cr_error *err) {
+  return cr_recurrent_layer_check(c, kind_of(c), err);
+}
 static void forward(cr_call *c) { cr_recurrent_layer_forward(c, kind_of(c)); }
 static void backward(cr_call *c) { cr_recurrent_layer_backward(c, kind_of(c)); }
 

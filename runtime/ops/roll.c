@@ -12,7 +12,8 @@ static const cr_output outputs[] = { { "out", "=0", CR_TSAME }, { 0 } };
 
 static const cr_option options[] = {
   [SHIFT] = { "shift", NAN, -9e15, 9e15, "how many places onward", CR_COUNT, NULL, true },
-  [DIM]   = { "dim", NAN, -CR_MAX_DIMS, CR_MAX_DIMS, "dimension to move along", CR_DIM, NULL, true },
+  [DIM]   = { "dim", NAN, -CR_MAX_DIMS, CR_MAX_DIMS, "dimension to move along", CR_DIM, NULL,
+              true },
   { 0 }
 };
 
@@ -44,8 +45,8 @@ static bool check(cr_call *c, cr_error *err) {
 static void forward(cr_call *c) {
   const cr_tensor *x = c->in[0];
   rule r = rule_of(c, x);
-  cr_index_rule(x->ndim, x->shape, x->shape, source, &r, c->scratch, cr_dtype_size(x->dtype), data(x),
-                NULL, data(c->out[0]));
+  cr_index_rule(x->ndim, x->shape, x->shape, source, &r, c->scratch, cr_dtype_size(x->dtype),
+                data(x), NULL, data(c->out[0]));
 }
 
 static void backward(cr_call *c) {

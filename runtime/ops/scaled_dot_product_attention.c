@@ -1,12 +1,14 @@
 /* scaled_dot_product_attention.c - softmax(q k^T scale) v
  *
- *   query [... L D], key [... S D], value [... S E]  ->  [... L E]         leading dimensions (batch, heads) equal
+ *   query [... L D], key [... S D], value [... S E]  ->  [... L E]
  *
- * scale defaults to 1 / sqrt(D). causal: row i of L looks at 1 .. i only. mask [L S], 1 where row i may look at j. A row that
- * may look nowhere gives 0.
+ * The leading dimensions (batch, heads) are equal. scale defaults to 1 / sqrt(D). causal: row i of
+ * L looks at 1 .. i only. mask [L S], 1 where row i may look at j. A row that may look nowhere
+ * gives 0.
  *
- * Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1. The L x S matrix is never stored: rows are done in tiles,
- * and backward computes each tile again from the logarithm of its row sums (Dao et al., "FlashAttention", NeurIPS 2022). */
+ * Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1. The L x S matrix is never
+ * stored: rows are done in tiles, and backward computes each tile again from the logarithm of its
+ * row sums (Dao et al., "FlashAttention", NeurIPS 2022). */
 #include <tgmath.h>
 #include "autograd/op.h"
 #include "base/pool.h"
@@ -52,8 +54,10 @@ static bool check(cr_call *c, cr_error *err) {
     for (int d = 0; fits && d < q->ndim - 2; d++) fits = t->shape[d] == q->shape[d];
     char want[CR_SHAPE_TEXT], got[CR_SHAPE_TEXT];
     if (!fits)
-      return cr_fail(err, CR_ESHAPE, "%s of shape %s must have the leading dimensions of query of shape %s",
-                     inputs[i].name, cr_shape_text(t->ndim, t->shape, got), cr_shape_text(q->ndim, q->shape, want));
+      return cr_fail(err, CR_ESHAPE,
+                     "%s of shape %s must have the leading dimensions of query of shape %s",
+                     inputs[i].name, cr_shape_text(t->ndim, t->shape, got),
+                     cr_shape_text(q->ndim, q->shape, want));
   }
   for (int d = 0; d < q->ndim; d++) shape[d] = q->shape[d];
   shape[q->ndim - 1] = c->dim['E'];
@@ -70,10 +74,19 @@ static bool check(cr_call *c, cr_error *err) {
 static job job_of(const cr_call *c) {
   double scale = c->option[SCALE];
   return (job){
-    .L = c->dim['L'], .S = c->dim['S'], .D = c->dim['D'], .E = c->dim['E'], .heads = c->dim['h'],
-    .causal = c->option[CAUSAL] != 0, .scale = (real)(isnan(scale) ? 1 / sqrt((double)c->dim['D']) : scale),
-    .q = cr_reals(c->in[QUERY]), .k = cr_reals(c->in[KEY]), .v = cr_reals(c->in[VALUE]),
-    .mask = c->in[MASK] ? cr_bytes(c->in[MASK]) : NULL, .log_sum = c->saved, .tiles = c->scratch,
+    .L = c->dim['L'],
+    .S = c->dim['S'],
+    .D = c->dim['D'],
+    .E = c->dim['E'],
+    .heads = c->dim['h'],
+    .causal = c->option[CAUSAL] != 0,
+    .scale = (real)(isnan(scale) ? 1 / sqrt((double)c->dim['D']) : scale),
+    .q = cr_reals(c->in[QUERY]),
+    .k = cr_reals(c->in[KEY]),
+    .v = cr_reals(c->in[VALUE]),
+    .mask = c->in[MASK] ? cr_bytes(c->in[MASK]) : NULL,
+    .log_sum = c->saved,
+    .tiles = c->scratch,
   };
 }
 
@@ -81,10 +94,11 @@ static bool looks(const job *j, int64_t row, int64_t at) {
   return (!j->causal || at <= row) && (!j->mask || j->mask[row * j->S + at]);
 }
 
-/* scores[i, s] = scale q_i . k_s for `rows` rows from `first` of head h, -INFINITY where a row may not look */
+/* scores[i, s] = scale q_i . k_s for `rows` rows from `first` of head h, -INFINITY where a row may
+ * not look */
 static void score(const job *j, int64_t h, int64_t first, int64_t rows, real *scores) {
-  cr_gemm_serial(false, true, rows, j->S, j->D, j->q + (h * j->L + first) * j->D, j->D, j->k + h * j->S * j->D,
-                 j->D, false, scores, j->S);
+  cr_gemm_serial(false, true, rows, j->S, j->D, j->q + (h * j->L + first) * j->D, j->D,
+                 j->k + h * j->S * j->D, j->D, false, scores, j->S);
   for (int64_t i = 0; i < rows; i++)
     for (int64_t s = 0; s < j->S; s++) {
       real *at = scores + i * j->S + s;
@@ -102,16 +116,18 @@ static void forward_head(void *context, int64_t h, int worker) {
       real *row = scores + i * j->S, top = -INFINITY;
       double sum = 0;
       for (int64_t s = 0; s < j->S; s++) top = row[s] > top ? row[s] : top;
-      for (int64_t s = 0; s < j->S; s++) sum += (double)(row[s] = top > -INFINITY ? exp(row[s] - top) : 0);
+      for (int64_t s = 0; s < j->S; s++)
+        sum += (double)(row[s] = top > -INFINITY ? exp(row[s] - top) : 0);
       for (int64_t s = 0; s < j->S; s++) row[s] = sum > 0 ? (real)((double)row[s] / sum) : 0;
       j->log_sum[h * j->L + first + i] = sum > 0 ? top + (real)log(sum) : INFINITY;
     }
-    cr_gemm_serial(false, false, rows, j->E, j->S, scores, j->S, j->v + h * j->S * j->E, j->E, false,
-                   j->y + (h * j->L + first) * j->E, j->E);
+    cr_gemm_serial(false, false, rows, j->E, j->S, scores, j->S, j->v + h * j->S * j->E, j->E,
+                   false, j->y + (h * j->L + first) * j->E, j->E);
   }
 }
 
-/* With P the softmax and dP = g v^T:  gv = P^T g,  dS = P (dP - rowsum(g out)) scale,  gq = dS k,  gk = dS^T q */
+/* With P the softmax and dP = g v^T:
+ *   gv = P^T g,  dS = P (dP - rowsum(g out)) scale,  gq = dS k,  gk = dS^T q */
 static void backward_head(void *context, int64_t h, int worker) {
   const job *j = context;
   int64_t S = j->S, D = j->D, E = j->E;
@@ -128,10 +144,13 @@ static void backward_head(void *context, int64_t h, int worker) {
     cr_gemm_serial(false, true, rows, S, E, g, E, v, E, false, d, S);
     for (int64_t i = 0; i < rows; i++) {
       real along = (real)cr_stats_dot(g + i * E, j->out + (at + i) * E, E);
-      for (int64_t s = 0; s < S; s++) d[i * S + s] = p[i * S + s] * (d[i * S + s] - along) * j->scale;
+      for (int64_t s = 0; s < S; s++)
+        d[i * S + s] = p[i * S + s] * (d[i * S + s] - along) * j->scale;
     }
     if (j->gq) cr_gemm_serial(false, false, rows, D, S, d, S, k, D, false, j->gq + at * D, D);
-    if (j->gk) cr_gemm_serial(true, false, S, D, rows, d, S, j->q + at * D, D, first > 0, j->gk + h * S * D, D);
+    if (j->gk)
+      cr_gemm_serial(true, false, S, D, rows, d, S, j->q + at * D, D, first > 0, j->gk + h * S * D,
+                     D);
   }
 }
 

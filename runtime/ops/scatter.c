@@ -4,8 +4,8 @@
  *
  *   x:scatter(index, src, 2)             x:scatter(index, nil, { dim = 2, value = 0.5 })
  *
- * index holds row numbers from 1. Of several elements for one place the last (in row-major order of index) stays, and it
- * alone gets the gradient; x gets none there. */
+ * index holds row numbers from 1. Of several elements for one place the last (in row-major order of
+ * index) stays, and it alone gets the gradient; x gets none there. */
 #include <math.h>
 #include "autograd/op.h"
 #include "kernels/index.h"
@@ -23,7 +23,8 @@ static const cr_output outputs[] = { { "out", "=0", CR_TREAL }, { 0 } };
 
 static const cr_option options[] = {
   [DIM]   = { "dim", -1, -CR_MAX_DIMS, CR_MAX_DIMS, "dimension to spread along", CR_DIM },
-  [VALUE] = { "value", NAN, -INFINITY, INFINITY, "written everywhere when there is no src", CR_NUMBER },
+  [VALUE] = { "value", NAN, -INFINITY, INFINITY, "written everywhere when there is no src",
+              CR_NUMBER },
   { 0 }
 };
 
@@ -34,7 +35,8 @@ static bool index_fits(const cr_tensor *index, const cr_tensor *x, int dim, cr_e
   char got[CR_SHAPE_TEXT], room[CR_SHAPE_TEXT];
   if (!fits)
     return cr_fail(err, CR_ESHAPE, "index of shape %s does not fit into x of shape %s",
-                   cr_shape_text(index->ndim, index->shape, got), cr_shape_text(x->ndim, x->shape, room));
+                   cr_shape_text(index->ndim, index->shape, got),
+                   cr_shape_text(x->ndim, x->shape, room));
   int64_t at = cr_index_outside(cr_tensor_numel(index), cr_ints(index), x->shape[dim]);
   if (at < 0) return true;
   return cr_fail(err, CR_EVALUE, "index %lld is out of range 1..%lld",

@@ -1,6 +1,8 @@
 /* searchsorted.c - where numbers belong in a sorted row
  *
- *   sorted [N] rising, values [...]  ->  index [...], 1 .. N+1: putting values[i] before sorted[index[i]] keeps the order
+ *   sorted [N] rising, values [...]  ->  index [...], numbers 1 .. N+1
+ *
+ * Putting values[i] before sorted[index[i]] keeps the order.
  *
  * side = left: before the numbers equal to it, right: after them. NaN belongs at the end. */
 #include <math.h>
@@ -26,7 +28,8 @@ static bool check(cr_call *c, cr_error *err) {
   const real *sorted = cr_reals(c->in[SORTED]);
   for (int64_t i = 1; i < c->dim['N']; i++)
     if (sorted[i] < sorted[i-1])
-      return cr_fail(err, CR_EVALUE, "sorted must be rising, but number %lld is less than the one before",
+      return cr_fail(err, CR_EVALUE,
+                     "sorted must be rising, but number %lld is less than the one before",
                      (long long)(i + 1));
   return true;
 }

@@ -11,7 +11,8 @@ static const cr_output outputs[] = { { "out", NULL, CR_TSAME }, { 0 } };
 
 static const cr_option options[] = {
   [DIM]   = { "dim", NAN, -CR_MAX_DIMS, CR_MAX_DIMS, "dimension to take away", CR_DIM, NULL, true },
-  [INDEX] = { "index", NAN, -INFINITY, INFINITY, "the place; negative counts from the end", CR_INDEX, NULL, true },
+  [INDEX] = { "index", NAN, -INFINITY, INFINITY, "the place; negative counts from the end",
+              CR_INDEX, NULL, true },
   { 0 }
 };
 
@@ -20,8 +21,8 @@ static bool place(cr_call *c, cr_tensor *out, cr_error *err) {
   if (!cr_option_dim(c, DIM, out->ndim, &dim, err)) return false;
   int64_t size = out->shape[dim], index = (int64_t)c->option[INDEX];
   if (index < -size || index >= size)
-    return cr_fail(err, CR_EVALUE, "index %lld is out of range 1..%lld", (long long)(index < 0 ? index : index + 1),
-                   (long long)size);
+    return cr_fail(err, CR_EVALUE, "index %lld is out of range 1..%lld",
+                   (long long)(index < 0 ? index : index + 1), (long long)size);
   out->offset += (index < 0 ? index + size : index) * out->stride[dim];
   out->ndim--;
   for (int d = dim; d < out->ndim; d++) {

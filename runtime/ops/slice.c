@@ -4,8 +4,9 @@
  *   x:slice({2, 1}, {5, -1})          rows 2 to 5, all columns
  *   x:slice({1, 2}, {-1, -1}, {2, 3}) every 2nd row, every 3rd column from the 2nd on
  *
- * Lists name the first dimensions; the others stay whole. Negative numbers count from the end (-1 is the last place).
- * A range may be empty: stop = start - 1. A range that leaves the tensor is an error. */
+ * Lists name the first dimensions; the others stay whole. Negative numbers count from the end (-1
+ * is the last place). A range may be empty: stop = start - 1. A range that leaves the tensor is an
+ * error. */
 #include <math.h>
 #include "autograd/op.h"
 
@@ -21,20 +22,24 @@ static const cr_option options[] = {
   { 0 }
 };
 
-static int64_t listed(const cr_list *list, int d, int64_t fallback) { return d < list->n ? list->at[d] : fallback; }
+static int64_t listed(const cr_list *list, int d, int64_t fallback) {
+  return d < list->n ? list->at[d] : fallback;
+}
 
 static bool place(cr_call *c, cr_tensor *out, cr_error *err) {
   for (int k = START; k <= STEP; k++) {
     if (c->list[k].n > out->ndim)
-      return cr_fail(err, CR_EVALUE, "%s lists %d dimensions of a tensor that has %d", options[k].name, c->list[k].n, out->ndim);
+      return cr_fail(err, CR_EVALUE, "%s lists %d dimensions of a tensor that has %d",
+                     options[k].name, c->list[k].n, out->ndim);
   }
   for (int d = 0; d < out->ndim; d++) {
-    int64_t size = out->shape[d], start = listed(&c->list[START], d, 1), stop = listed(&c->list[STOP], d, -1);
+    int64_t size = out->shape[d], start = listed(&c->list[START], d, 1),
+            stop = listed(&c->list[STOP], d, -1);
     int64_t step = listed(&c->list[STEP], d, 1), first = start < 0 ? start + size + 1 : start;
     int64_t last = stop < 0 ? stop + size + 1 : stop;
     if (first < 1 || last > size || last < first - 1)
-      return cr_fail(err, CR_EVALUE, "range %lld..%lld of dimension %d does not lie in 1..%lld", (long long)start,
-                     (long long)stop, d + 1, (long long)size);
+      return cr_fail(err, CR_EVALUE, "range %lld..%lld of dimension %d does not lie in 1..%lld",
+                     (long long)start, (long long)stop, d + 1, (long long)size);
     out->offset += (first - 1) * out->stride[d];
     out->shape[d] = (last - first + step) / step;
     out->stride[d] *= step;

@@ -43,8 +43,13 @@ static void forward(cr_call *c) {
   int dim;
   cr_option_dim(c, DIM, x->ndim, &dim, NULL);
   cr_sort_lines lines = {
-    .outer = 1, .n = x->shape[dim], .inner = 1, .k = c->out[INDEX]->shape[dim],
-    .descending = c->option[DESCENDING] != 0, .index = cr_ints(c->out[INDEX]), .scratch = c->scratch,
+    .outer = 1,
+    .n = x->shape[dim],
+    .inner = 1,
+    .k = c->out[INDEX]->shape[dim],
+    .descending = c->option[DESCENDING] != 0,
+    .index = cr_ints(c->out[INDEX]),
+    .scratch = c->scratch,
   };
   for (int d = 0; d < dim; d++) lines.outer *= x->shape[d];
   for (int d = dim + 1; d < x->ndim; d++) lines.inner *= x->shape[d];

@@ -16,7 +16,8 @@ static const cr_output outputs[] = { [0 ... MOST-1] = { "piece", NULL, CR_TSAME 
 
 static const cr_option options[] = {
   [DIM]   = { "dim", NAN, -CR_MAX_DIMS, CR_MAX_DIMS, "dimension to cut", CR_DIM, NULL, true },
-  [SIZES] = { "sizes", NAN, 0, 9e15, "a list of sizes, or one size for all", CR_COUNTS, NULL, true },
+  [SIZES] = { "sizes", NAN, 0, 9e15, "a list of sizes, or one size for all", CR_COUNTS, NULL,
+              true },
   { 0 }
 };
 
@@ -40,12 +41,13 @@ static bool check(cr_call *c, cr_error *err) {
   if (!cr_option_dim(c, DIM, x->ndim, &dim, err)) return false;
   int64_t size = x->shape[dim], pieces = sizes->n, total = 0;
   if (sizes->n == 0) return cr_fail(err, CR_EVALUE, "sizes is empty");
-  if (sizes->n == 1 && sizes->at[0] < 1) return cr_fail(err, CR_EVALUE, "pieces must have size 1 or more");
+  if (sizes->n == 1 && sizes->at[0] < 1)
+    return cr_fail(err, CR_EVALUE, "pieces must have size 1 or more");
   if (sizes->n == 1) pieces = size == 0 ? 1 : (size + sizes->at[0] - 1) / sizes->at[0];
   for (int k = 0; k < sizes->n; k++) total += sizes->at[k];
   if (sizes->n > 1 && total != size)
-    return cr_fail(err, CR_ESHAPE, "sizes add up to %lld, dimension %d has %lld", (long long)total, dim + 1,
-                   (long long)size);
+    return cr_fail(err, CR_ESHAPE, "sizes add up to %lld, dimension %d has %lld", (long long)total,
+                   dim + 1, (long long)size);
   if (pieces > MOST)
     return cr_fail(err, CR_EVALUE, "at most %d pieces, got %lld", MOST, (long long)pieces);
   int64_t shape[CR_MAX_DIMS];
@@ -83,7 +85,8 @@ static void backward(cr_call *c) {
   cr_tensor_fill(c->gin[0], 0);
   for (int k = 0; k < c->n_out; k++) {
     size_t bytes = l->start[k+1] - l->start[k];
-    if (c->gout[k]) cr_index_rows(l->rows, bytes, gx + l->start[k], l->bytes, cr_reals(c->gout[k]), bytes);
+    if (c->gout[k])
+      cr_index_rows(l->rows, bytes, gx + l->start[k], l->bytes, cr_reals(c->gout[k]), bytes);
   }
 }
 

@@ -12,7 +12,8 @@ static const cr_input inputs[] = { { "x", "...", CR_TANY, CR_STRIDED }, { 0 } };
 static const cr_output outputs[] = { { "out", NULL, CR_TSAME }, { 0 } };
 
 static const cr_option options[] = {
-  [DIMS] = { "dims", NAN, -CR_MAX_DIMS, CR_MAX_DIMS, "dimensions to drop; left out: every one of size 1", CR_DIMS },
+  [DIMS] = { "dims", NAN, -CR_MAX_DIMS, CR_MAX_DIMS,
+             "dimensions to drop; left out: every one of size 1", CR_DIMS },
   { 0 }
 };
 
@@ -24,7 +25,8 @@ static bool view(cr_call *c, cr_error *err) {
   for (int d = 0; d < out->ndim; d++) {
     if (drop[d] && out->shape[d] == 1) continue;
     if (drop[d] && c->list[DIMS].n > 0)
-      return cr_fail(err, CR_ESHAPE, "dimension %d has size %lld, only size 1 can be squeezed", d + 1, (long long)out->shape[d]);
+      return cr_fail(err, CR_ESHAPE, "dimension %d has size %lld, only size 1 can be squeezed",
+                     d + 1, (long long)out->shape[d]);
     out->shape[kept] = out->shape[d];
     out->stride[kept++] = out->stride[d];
   }
@@ -33,7 +35,8 @@ static bool view(cr_call *c, cr_error *err) {
 }
 
 static void backward(cr_call *c) {
-  memcpy(cr_reals(c->gin[0]), cr_reals(c->gout[0]), (size_t)cr_tensor_numel(c->gin[0]) * sizeof(real));
+  memcpy(cr_reals(c->gin[0]), cr_reals(c->gout[0]),
+         (size_t)cr_tensor_numel(c->gin[0]) * sizeof(real));
 }
 
 const cr_op cr_op_squeeze = {

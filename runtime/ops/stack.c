@@ -11,7 +11,8 @@ static const cr_input inputs[] = { { "tensors", "...", CR_TSAME, CR_LIST }, { 0 
 static const cr_output outputs[] = { { "out", NULL, CR_TSAME }, { 0 } };
 
 static const cr_option options[] = {
-  [DIM] = { "dim", 0, -CR_MAX_DIMS, CR_MAX_DIMS, "where the new dimension stands in the result", CR_DIM },
+  [DIM] = { "dim", 0, -CR_MAX_DIMS, CR_MAX_DIMS, "where the new dimension stands in the result",
+            CR_DIM },
   { 0 }
 };
 
@@ -56,7 +57,8 @@ static void forward(cr_call *c) {
   size_t bytes = row_bytes(c, c->out[0], &rows);
   unsigned char *to = data(c->out[0]);
   for (int i = 0; i < c->n_in; i++)
-    cr_index_rows(rows, bytes, to + (size_t)i * bytes, (size_t)c->n_in * bytes, data(c->in[i]), bytes);
+    cr_index_rows(rows, bytes, to + (size_t)i * bytes, (size_t)c->n_in * bytes, data(c->in[i]),
+                  bytes);
 }
 
 static void backward(cr_call *c) {
@@ -65,7 +67,8 @@ static void backward(cr_call *c) {
   const unsigned char *g = (const unsigned char *)cr_reals(c->gout[0]);
   for (int i = 0; i < c->n_in; i++)
     if (c->gin[i])
-      cr_index_rows(rows, bytes, cr_reals(c->gin[i]), bytes, g + (size_t)i * bytes, (size_t)c->n_in * bytes);
+      cr_index_rows(rows, bytes, cr_reals(c->gin[i]), bytes, g + (size_t)i * bytes,
+                    (size_t)c->n_in * bytes);
 }
 
 const cr_op cr_op_stack = {

@@ -1,6 +1,7 @@
-/* tile.c - the whole tensor repeated along each dimension (torch's repeat; `repeat` is a word of Lua)
+/* tile.c - the whole tensor repeated along each dimension (torch's repeat; `repeat` is a word of
+ * Lua)
  *
- *   [2 3]:tile(2, 3)  ->  [4 9]          [3]:tile(2, 1)  ->  [2 3]  new dimensions stand in front */
+ *   [2 3]:tile(2, 3)  ->  [4 9]          [3]:tile(2, 1)  ->  [2 3]  new ones in front */
 #include <math.h>
 #include "autograd/op.h"
 #include "kernels/index.h"

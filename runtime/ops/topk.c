@@ -2,7 +2,8 @@
  *
  *   values, index = x:topk(5)            of each row      x:topk{k = 2, dim = 1, largest = false}
  *
- * Of equal numbers the first ones are taken. NaN is taken last either way. index holds numbers from 1. */
+ * Of equal numbers the first ones are taken. NaN is taken last either way. index holds numbers from
+ * 1. */
 #include <math.h>
 #include "autograd/op.h"
 #include "kernels/index.h"

@@ -15,7 +15,8 @@ static const cr_option options[] = {
 
 static bool place(cr_call *c, cr_tensor *out, cr_error *err) {
   int a, b;
-  if (!cr_option_dim(c, DIM1, out->ndim, &a, err) || !cr_option_dim(c, DIM2, out->ndim, &b, err)) return false;
+  if (!cr_option_dim(c, DIM1, out->ndim, &a, err) || !cr_option_dim(c, DIM2, out->ndim, &b, err))
+    return false;
   int64_t size = out->shape[a], step = out->stride[a];
   out->shape[a] = out->shape[b], out->stride[a] = out->stride[b];
   out->shape[b] = size, out->stride[b] = step;

@@ -1,6 +1,6 @@
 /* triu.c - a matrix with zeros below a diagonal
  *
- *   out[i, j] = x[i, j] where j - i >= diagonal, else 0             x [... M N], each matrix by itself */
+ *   out[i, j] = x[i, j] where j - i >= diagonal, else 0             each matrix of x [... M N] */
 #include "autograd/op.h"
 
 enum { DIAGONAL };

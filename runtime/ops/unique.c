@@ -1,8 +1,10 @@
-/* unique.c - every different number once, sorted; which one each element is; how many of each there are
+/* unique.c - every different number once, sorted; which one each element is; how many of each there
+ * are
  *
- *   values, inverse, counts = labels:unique()        x[i] == values[inverse[i]], inverse counts from 1
+ *   values, inverse, counts = labels:unique()        x[i] == values[inverse[i]]
  *
- * x is read in row-major order; inverse has its shape. All NaN count as one number, the last. */
+ * x is read in row-major order; inverse has its shape and counts from 1. All NaN count as one
+ * number, the last. */
 #include "autograd/op.h"
 #include "kernels/sort.h"
 
@@ -28,7 +30,8 @@ static int64_t sorted_items(const cr_tensor *x, cr_sort_item *item) {
   return different;
 }
 
-/* The sizes of the results depend on the numbers, so they are sorted here already, once to count and once to write. */
+/* The sizes of the results depend on the numbers, so they are sorted here already, once to count
+ * and once to write. */
 static bool check(cr_call *c, cr_error *err) {
   const cr_tensor *x = c->in[0];
   if (x->dtype == CR_BYTE) return cr_fail(err, CR_ETYPE, "x must be real or int64, got uint8");

@@ -11,14 +11,16 @@ static const cr_input inputs[] = { { "x", "...", CR_TANY, CR_STRIDED }, { 0 } };
 static const cr_output outputs[] = { { "out", NULL, CR_TSAME }, { 0 } };
 
 static const cr_option options[] = {
-  [DIM] = { "dim", NAN, -CR_MAX_DIMS, CR_MAX_DIMS, "where the new dimension stands in the result", CR_DIM, NULL, true },
+  [DIM] = { "dim", NAN, -CR_MAX_DIMS, CR_MAX_DIMS, "where the new dimension stands in the result",
+            CR_DIM, NULL, true },
   { 0 }
 };
 
 static bool view(cr_call *c, cr_error *err) {
   cr_tensor *out = c->out[0];
   int dim;
-  if (out->ndim == CR_MAX_DIMS) return cr_fail(err, CR_ESHAPE, "a tensor has at most %d dimensions", CR_MAX_DIMS);
+  if (out->ndim == CR_MAX_DIMS)
+    return cr_fail(err, CR_ESHAPE, "a tensor has at most %d dimensions", CR_MAX_DIMS);
   if (!cr_option_dim(c, DIM, out->ndim + 1, &dim, err)) return false;
   for (int d = out->ndim++; d > dim; d--) {
     out->shape[d] = out->shape[d-1];
@@ -30,7 +32,8 @@ static bool view(cr_call *c, cr_error *err) {
 }
 
 static void backward(cr_call *c) {
-  memcpy(cr_reals(c->gin[0]), cr_reals(c->gout[0]), (size_t)cr_tensor_numel(c->gin[0]) * sizeof(real));
+  memcpy(cr_reals(c->gin[0]), cr_reals(c->gout[0]),
+         (size_t)cr_tensor_numel(c->gin[0]) * sizeof(real));
 }
 
 const cr_op cr_op_unsqueeze = {
