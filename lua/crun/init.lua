@@ -9,6 +9,11 @@ for i = 1, #(arg or {}) do crun.args[i] = arg[i] end
 
 crun["repeat"] = crun.tile
 
+-- crun.losses and crun.miners are lua/crun/losses.lua and miners.lua, which put the relation, distances and reducers
+-- around what is written in C
+crun.native = { losses = crun.losses or {}, miners = crun.miners or {} }
+crun.losses, crun.miners = nil, nil
+
 --- Runs f(...) and frees every tensor it made but those it returns.
 -- Results may be tensors or tables of tensors (one level).
 function crun.scope(f, ...)
@@ -16,11 +21,12 @@ function crun.scope(f, ...)
   return guard:keep(f(...))
 end
 
-local optional = {
-  nn = true, optim = true, schedule = true, sampler = true, eval = true, pca = true, plot = true,
-  inspect = true, config = true, run = true, checkpoint = true, progress = true, ui = true,
-  imagefolder = true, options = true,
-}
+local optional = {}
+for name in ([[ losses miners loss reducers distances regularizers relation
+  nn optim schedule sampler eval pca plot canvas inspect config run checkpoint progress ui imagefolder
+ ]]):gmatch "%S+" do
+  optional[name] = true
+end
 
 return setmetatable(crun, {
   __index = function(self, name)

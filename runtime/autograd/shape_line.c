@@ -68,6 +68,8 @@ static bool check_input(cr_call *c, int i, const char *name, const char *line, c
     unsigned char letter = (unsigned char)tokens[d].letter;
     if (letter == 0) fits = size == tokens[d].size;
     else if (origin[letter] != NULL) fits = size == c->dim[letter];
+    for (int e = 0; fits && letter != 0 && e < d; e++)          /* "N N": equal within one input, too */
+      if ((unsigned char)tokens[e].letter == letter) fits = size == t->shape[t->ndim - n + e];
   }
   if (!fits) {
     char want[200], got[CR_SHAPE_TEXT];

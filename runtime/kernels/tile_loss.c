@@ -162,6 +162,7 @@ void cr_tile_start(cr_tile *t, const cr_tile_shape *shape, const real *x, const 
     if (R > 0) centre(s, R, t->mean, t->y, t->yy);
   }
   if (!s->gradient) return;
+  memset(t->close, 0, (size_t)t->tile_rows * sizeof(bool));
   memset(t->sums.gx, 0, (size_t)(B * s->width) * sizeof(real));
   memset(t->sums.sx, 0, (size_t)B * sizeof(double));
   if (t->sums.gy != NULL) memset(t->sums.gy, 0, (size_t)(R * s->width) * sizeof(real));
