@@ -1,0 +1,15 @@
+-- labels are class numbers, so weights must have a row (or several) for each
+return function(crun, rng)
+  local labels = crun.int {1, 3, 2, 3, 1, 3}
+  local function sample(options, item_weights)
+    return { inputs = { crun.randn(rng, 6, 4), labels, crun.randn(rng, 4, 4), item_weights },
+             options = options }
+  end
+  return {
+    sample {  },
+    sample { margin = 3, scale = 2 },
+    sample { margin = 1 },
+    sample({ reduction = "sum" }, crun.rand(rng, 6)),
+    sample({ reduction = "none" }, crun.rand(rng, 6)),
+  }
+end
