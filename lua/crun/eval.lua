@@ -68,31 +68,71 @@ local function shown(name)
   return (name:gsub("_at_", "@"):gsub("_class_average$", "/class"))
 end
 
+-- the rows of the output at_k of metrics.retrieval
+local AT_K <const> = { "recall", "recall_relevant", "precision", "precision_possible",
+  "map_relevant", "map_possible", "map_found", "ndcg" }
+
 --- How well the nearest neighbours of a row carry its label. Keys: "precision@1", "r_precision",
--- "map@r", "map", "mrr", "recall@1", "recall@2", "recall@4", "recall@8", each but the recalls also
--- as ".../class" (mean over classes), and "queries", the rows with another of their label: only
--- those count.
--- opts: distance ("euclidean", "cosine", "dot"); k, a list: recall at these as well; references and
--- reference_labels: the set searched, when it is not the rows themselves.
+-- "map@r", "map", "mrr", and at each k of opts.k:
+--
+--   recall@k              a match among the first k (CMC)   recall@k/all: of all rows, matches or not
+--   recall_relevant@k     hits among the first k / all there are (R)
+--   precision@k           hits / k                          precision_possible@k: hits / min(k, R)
+--   map_relevant@k        sum of precisions at the hits / R
+--   map_possible@k        the same / min(k, R)              map_found@k: the same / hits
+--   ndcg@k
+--
+-- each also as ".../class" (mean over classes), and "queries", the rows with another of their label:
+-- only those count. (Libraries call any of the three "map@k"; here each says what it divides by.)
+-- opts: distance ("euclidean", "manhattan", "cosine", "dot"); k, a list ({ 1, 2, 4, 8 }); references
+-- and reference_labels: the set searched, when it is not the rows themselves.
 function M.retrieval(embeddings, labels, opts)
   local where = "eval.retrieval"
   options.check_value(where, "embeddings", embeddings, "tensor")
   options.check_value(where, "labels", labels, "tensor")
   local o = options.check(where, opts, {
-    distance = { "string", "euclidean" }, k = "numbers?", references = "tensor?",
+    distance = { "string", "euclidean" }, k = { "numbers", { 1, 2, 4, 8 } }, references = "tensor?",
     reference_labels = "tensor?",
   })
   local _ <close> = crun.no_grad()
-  local _, _, _, _, recall, _, stats = crun.metrics.retrieval(embeddings, labels, o.references,
-    o.reference_labels,
-    { distance = o.distance, k = o.k })
-  local scores = {}
-  for name, value in pairs(stats) do scores[shown(name)] = value end
-  for i, k in ipairs(o.k or {}) do
-    local key = "recall@" .. k
-    scores[key] = scores[key] or recall[i]
+  local results = table.pack(crun.metrics.retrieval(embeddings, labels, o.references,
+    o.reference_labels, { distance = o.distance, k = o.k }))
+  local scores, rows = {}, labels:numel()
+  for name, value in pairs(results[results.n]) do scores[shown(name)] = value end
+  for tail, at_k in pairs { [""] = results[7]:totable(), ["/class"] = results[8]:totable() } do
+    for row, name in ipairs(AT_K) do
+      for i, k in ipairs(o.k) do
+        local key = ("%s@%d%s"):format(name, k, tail)
+        scores[key] = scores[key] or at_k[row][i]
+        if row == 1 then
+          scores["recall@" .. k .. "/all"] = rows > 0 and scores.queries > 0 and
+            results[7][1][i] * scores.queries / rows or 0
+        end
+      end
+    end
   end
   return scores
+end
+
+--- How well clusters agree with labels: a table of nmi, ami, ari, purity, homogeneity, completeness,
+-- mutual_information (nats), classes, clusters.
+-- clusters: an int64 tensor, or embeddings [N, D], which are then clustered by k-means (opts.seed, 1)
+-- into opts.clusters clusters, as many as there are labels when left out. opts.average: "arithmetic",
+-- "geometric", "min" or "max" of the entropies.
+function M.clustering(labels, clusters, opts)
+  local where = "eval.clustering"
+  options.check_value(where, "labels", labels, "tensor")
+  options.check_value(where, "clusters", clusters, "tensor")
+  local o = options.check(where, opts, { average = { "string", "arithmetic" },
+    seed = { "integer", 1, least = 0 }, clusters = "count?" })
+  local _ <close> = crun.no_grad()
+  if clusters:ndim() == 2 then
+    local k = o.clusters or crun.unique(labels):numel()
+    local _, assignment = crun.kmeans(clusters, { clusters = k, seed = o.seed })
+    clusters = assignment
+  end
+  local _, stats = crun.metrics.clustering(labels, clusters, { average = o.average })
+  return stats
 end
 
 -- pairs looked at when not told otherwise: all of 2000 rows

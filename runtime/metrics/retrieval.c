@@ -4,13 +4,26 @@
  * distance:
  *
  *   precision@1   [rank_1 = 1]                      R-precision   #{ i: rank_i <= R } / R
- *   recall@k      [rank_1 <= k]                     MAP@R         1/R sum over rank_i <= R of i /
- *                                                                 rank_i
- *   MRR           1 / rank_1                        MAP           1/R sum_i i / rank_i
+ *   MRR           1 / rank_1                        MAP@R         1/R sum over rank_i <= R of i /
+ *   MAP           1/R sum_i i / rank_i                            rank_i
+ *
+ * and, with H = #{ i: rank_i <= k } hits among the first k and S = sum over rank_i <= k of i /
+ * rank_i, the rows of `at_k` (each column one of the k):
+ *
+ *   1 recall               [H > 0]                  5 map_relevant   S / R
+ *   2 recall_relevant      H / R                    6 map_possible   S / min(k, R)
+ *   3 precision            H / k                    7 map_found      S / H, 0 without a hit
+ *   4 precision_possible   H / min(k, R)            8 ndcg           sum over rank_i <= k of
+ *                                                     1 / log2(1 + rank_i), over its largest value
+ *
+ * "MAP@k" is any of 5, 6 and 7 in one library or another, "precision@k" 3 or 4, "recall@k" 1 (CMC)
+ * or 2: here each has its own name.
  *
  * Means are over the queries that have a match at all; those without have 0 in `first` and nan in
- * the other vectors. Equal distances: the lower reference number comes first. A distance that is
- * not a number is farthest. Without references a query's own row is left out (leave one out).
+ * the other vectors (recall over all queries is recall times queries / Q). at_k_class holds means
+ * over classes of their means. Equal distances: the lower reference number comes first. A distance
+ * that is not a number is farthest. Without references a query's own row is left out (leave one
+ * out).
  *
  * Exact, and never more than a tile of queries by references in memory: only the R matches are
  * sorted, every other reference is counted at the place where it falls among them
@@ -19,13 +32,13 @@
 #include <string.h>
 
 #include "autograd/op.h"
-#include "base/pool.h"
 #include "kernels/label_order.h"
-#include "kernels/pair_dist.h"
+#include "kernels/row_stream.h"
 #include "kernels/triplet_rows.h"
 
 enum { EMBEDDINGS, LABELS, REFERENCES, REFERENCE_LABELS };
-enum { FIRST, R_PRECISION, MAP_AT_R, AVERAGE_PRECISION, RECALL, PRECISION };
+enum { FIRST, R_PRECISION, MAP_AT_R, AVERAGE_PRECISION, RECALL, PRECISION,
+       AT_K, AT_K_CLASS };
 enum { K, DISTANCE };
 enum { S_P1, S_RP, S_MAPR, S_MAP, S_MRR, S_R1, S_R2, S_R4, S_R8, S_QUERIES,
        S_P1_CLASS, S_RP_CLASS, S_MAPR_CLASS, S_MAP_CLASS, S_MRR_CLASS };
@@ -47,13 +60,15 @@ static const cr_output outputs[] = {
   /* means at each k of the list */
   [RECALL]            = { "recall",            NULL, CR_TREAL },
   [PRECISION]         = { "precision",         NULL, CR_TREAL },
+  [AT_K]              = { "at_k",              NULL, CR_TREAL },
+  [AT_K_CLASS]        = { "at_k_class",        NULL, CR_TREAL },
   { 0 }
 };
 
 static const cr_option options[] = {
   [K] = { "k", 0, 1, 1e9, "recall and precision at these; default 1, 2, 4, 8", CR_COUNTS, NULL,
           false },
-  [DISTANCE] = { "distance", 0, 0, 0, "", CR_CHOICE, "euclidean cosine dot", false },
+  [DISTANCE] = { "distance", 0, 0, 0, "", CR_CHOICE, CR_METRIC_NAMES, false },
   { 0 }
 };
 
@@ -67,46 +82,44 @@ static const char *const stats[] = {
   [S_MRR_CLASS] = "mrr_class_average", NULL
 };
 
-enum { MOST_K = CR_MAX_DIMS, TILE_NUMBERS = 1 << 19 };
+enum { MOST_K = CR_MAX_DIMS };
+
+/* the rows of at_k */
+enum { HIT, SHARE_OF_RELEVANT, SHARE_OF_K, SHARE_OF_POSSIBLE, MAP_RELEVANT, MAP_POSSIBLE,
+       MAP_FOUND, NDCG, AT_ROWS };
 
 typedef struct work {
-  bool same;
-  int64_t Q, N, D, rows, largest;
+  int64_t Q, N, ks, largest;
   int64_t *order, *query_order, *spare;
-  real *x, *y, *xx, *yy, *d;
-  int32_t *hits;                /* [Q, MOST_K]: matches among the first k */
-  unsigned char *row;           /* for each worker: u, rank */
-  size_t row_bytes;
+  real *at;                     /* [Q, AT_ROWS, ks] */
+  double *ideal;                /* ideal[n] = sum over i <= n of 1 / log2(1 + i) */
+  void *stream;
 } work;
 
-static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
-static void *take(unsigned char *base, size_t *used, int64_t count, size_t each) {
-  void *p = base != NULL ? base + *used : NULL;
-  *used += aligned((size_t)count * each);
-  return p;
+static cr_stream_shape shape_of(const cr_call *c, int64_t largest) {
+  bool same = c->in[REFERENCES] == NULL;
+  cr_metric metric = (cr_metric)c->option[DISTANCE];
+  size_t rank_at = 0;
+  cr_stream_take(NULL, &rank_at, largest, sizeof(real));
+  return (cr_stream_shape){
+    .queries = c->dim['Q'], .references = same ? c->dim['Q'] : c->dim['R'], .width = c->dim['D'],
+    .same = same, .metric = metric, .squared = metric == CR_EUCLIDEAN,
+    .row_bytes = rank_at + cr_rank_bytes(largest)
+  };
 }
 
 static size_t lay_out(const cr_call *c, int64_t largest, work *k, void *scratch) {
-  bool same = c->in[REFERENCES] == NULL;
-  int64_t Q = c->dim['Q'], N = same ? Q : c->dim['R'], D = c->dim['D'],
-      rows = N > 0 ? TILE_NUMBERS / N : 1;
+  cr_stream_shape shape = shape_of(c, largest);
+  int64_t Q = shape.queries, N = shape.references, ks = c->list[K].n > 0 ? c->list[K].n : 4;
   size_t used = 0;
-  rows = rows < 16 ? 16 : rows > 256 ? 256 : rows;
-  *k = (work){ .same = same, .Q = Q, .N = N, .D = D, .rows = rows < Q ? rows : Q,
-               .largest = largest };
-  k->order = take(scratch, &used, N, sizeof(int64_t));
-  k->query_order = take(scratch, &used, Q, sizeof(int64_t));
-  k->spare = take(scratch, &used, Q > N ? Q : N, sizeof(int64_t));
-  k->x = take(scratch, &used, Q * D, sizeof(real));
-  k->y = same ? k->x : take(scratch, &used, N * D, sizeof(real));
-  k->xx = take(scratch, &used, Q, sizeof(real));
-  k->yy = same ? k->xx : take(scratch, &used, N, sizeof(real));
-  k->hits = take(scratch, &used, Q * MOST_K, sizeof(int32_t));
-  k->d = take(scratch, &used, k->rows * N, sizeof(real));
-  k->row_bytes = aligned((size_t)largest * sizeof(real)) + aligned(cr_rank_bytes(largest));
-  k->row = take(scratch, &used, cr_pool_threads(), k->row_bytes);
-  return used;
+  *k = (work){ .Q = Q, .N = N, .ks = ks, .largest = largest };
+  k->order = cr_stream_take(scratch, &used, N, sizeof(int64_t));
+  k->query_order = cr_stream_take(scratch, &used, Q, sizeof(int64_t));
+  k->spare = cr_stream_take(scratch, &used, Q > N ? Q : N, sizeof(int64_t));
+  k->at = cr_stream_take(scratch, &used, Q * AT_ROWS * ks, sizeof(real));
+  k->ideal = cr_stream_take(scratch, &used, largest + 1, sizeof(double));
+  k->stream = scratch != NULL ? (unsigned char *)scratch + used : NULL;
+  return used + cr_stream_bytes(&shape);
 }
 
 static bool check(cr_call *c, cr_error *err) {
@@ -115,7 +128,7 @@ static bool check(cr_call *c, cr_error *err) {
     return cr_fail(err, CR_EVALUE, "references and reference_labels go together, got only %s",
                    references ? "references" : "reference_labels");
   const cr_tensor *labels = c->in[references ? REFERENCE_LABELS : LABELS];
-  int64_t n = labels->shape[0], ks = c->list[K].n > 0 ? c->list[K].n : 4;
+  int64_t n = labels->shape[0];
   int64_t *order = cr_alloc(2 * (size_t)n * sizeof *order, err);
   if (order == NULL) return false;
   cr_label_order(n, cr_ints(labels), order, order + n);
@@ -123,42 +136,47 @@ static bool check(cr_call *c, cr_error *err) {
   cr_free(order);
   work k;
   c->scratch_bytes = lay_out(c, c->dim['a'], &k, NULL);
-  cr_out_shape(c, RECALL, 1, &ks);
-  cr_out_shape(c, PRECISION, 1, &ks);
+  int64_t table[2] = { AT_ROWS, k.ks };
+  cr_out_shape(c, RECALL, 1, &k.ks);
+  cr_out_shape(c, PRECISION, 1, &k.ks);
+  cr_out_shape(c, AT_K, 2, table);
+  cr_out_shape(c, AT_K_CLASS, 2, table);
   return true;
-}
-
-/* Rows as they are compared: normalised for cosine. Not centred: that would break exact ties. */
-static void pack(int64_t n, int64_t D, bool normalize, const real *from, real *to, real *squares) {
-  for (int64_t i = 0; i < n; i++) {
-    squares[i] = cr_pairs_centre(D, from + i * D, NULL, to + i * D);
-    double length = 0;
-    const real *x = from + i * D;
-    for (int64_t k = 0; normalize && k < D; k++) length += (double)x[k] * (double)x[k];
-    length = sqrt(length);
-    for (int64_t k = 0; normalize && k < D; k++)
-      to[i * D + k] = (real)((double)x[k] / (length < 1e-12 ? 1e-12 : length));
-  }
 }
 
 typedef struct job {
   cr_call *c;
   work *k;
-  cr_pairs pairs;
+  bool same;
   const int64_t *label, *reference_label;
-  int64_t first, count, ks, at[MOST_K];
+  int64_t at[MOST_K];
 } job;
 
 /* A positive number larger than any distance; a distance that is not finite becomes this. */
 static real far_away(real d) { return d <= CR_REAL_MAX ? d : CR_REAL_MAX; }
+
+static double discount(int64_t place) { return 1 / log2(1 + (double)place); }
+
+/* The column of at_k for k = t->at[l]: matches come in as places, and out go the scores. */
+static void score_at(const job *t, int64_t i, int64_t l, int64_t R, double hits, double precisions,
+                     double gain) {
+  int64_t k = t->at[l], possible = k < R ? k : R;
+  double row[AT_ROWS] = {
+    [HIT] = hits > 0, [SHARE_OF_RELEVANT] = hits / (double)R, [SHARE_OF_K] = hits / (double)k,
+    [SHARE_OF_POSSIBLE] = hits / (double)possible, [MAP_RELEVANT] = precisions / (double)R,
+    [MAP_POSSIBLE] = precisions / (double)possible, [MAP_FOUND] = hits > 0 ? precisions / hits : 0,
+    [NDCG] = gain / t->k->ideal[possible],
+  };
+  for (int s = 0; s < AT_ROWS; s++) t->k->at[(i * AT_ROWS + s) * t->k->ks + l] = (real)row[s];
+}
 
 /* All scores of query i; negatives[k] is how many references fall between its k-th and its next
  * match. */
 static void score(const job *t, int64_t i, int64_t R, const int32_t *negatives) {
   cr_call *c = t->c;
   double hits_in_r = 0, map_at_r = 0, map = 0;
-  int64_t before = 0;
-  int32_t *hits = t->k->hits + i * MOST_K;
+  double hits[MOST_K] = { 0 }, precisions[MOST_K] = { 0 }, gain[MOST_K] = { 0 };
+  int64_t before = 0, ks = t->k->ks;
   for (int64_t k = 0; k < R; k++) {
     before += negatives[k];
     int64_t place = k + 1 + before;
@@ -166,37 +184,39 @@ static void score(const job *t, int64_t i, int64_t R, const int32_t *negatives) 
     if (k == 0) cr_ints(c->out[FIRST])[i] = place;
     map += precision;
     if (place <= R) hits_in_r++, map_at_r += precision;
-    for (int64_t l = 0; l < t->ks; l++) hits[l] += place <= t->at[l];
+    for (int64_t l = 0; l < ks; l++)
+      if (place <= t->at[l]) hits[l]++, precisions[l] += precision, gain[l] += discount(place);
   }
   cr_reals(c->out[R_PRECISION])[i] = (real)(hits_in_r / (double)R);
   cr_reals(c->out[MAP_AT_R])[i] = (real)(map_at_r / (double)R);
   cr_reals(c->out[AVERAGE_PRECISION])[i] = (real)(map / (double)R);
+  for (int64_t l = 0; l < ks; l++) score_at(t, i, l, R, hits[l], precisions[l], gain[l]);
 }
 
-/* The row r of the tile: matches sorted, everything else counted at its place among them. */
-static void query(const job *t, int64_t r, unsigned char *scratch) {
+/* The row of a query: matches sorted, everything else counted at its place among them. */
+static void query(void *context, int64_t i, real *d, void *scratch) {
+  const job *t = context;
   const work *k = t->k;
   cr_call *c = t->c;
-  int64_t i = t->first + r, N = k->N, begin, end, R = 0, excluded = 0;
-  real *d = k->d + r * N, *u = (real *)(void *)scratch;
-  cr_pairs_row(&t->pairs, i, d);
+  int64_t N = k->N, begin, end, R = 0, excluded = 0;
+  size_t rank_at = 0;
+  real *u = cr_stream_take(scratch, &rank_at, k->largest, sizeof(real));
   for (int64_t j = 0; j < N; j++) d[j] = far_away(d[j]);
   cr_label_slice(N, t->reference_label, k->order, t->label[i], &begin, &end);
   for (int64_t s = begin; s < end; s++)
-    if (!(k->same && k->order[s] == i)) u[R++] = d[k->order[s]];
-  memset(k->hits + i * MOST_K, 0, MOST_K * sizeof *k->hits);
+    if (!(t->same && k->order[s] == i)) u[R++] = d[k->order[s]];
   if (R == 0) {
     cr_ints(c->out[FIRST])[i] = 0;
     for (int o = R_PRECISION; o <= AVERAGE_PRECISION; o++) cr_reals(c->out[o])[i] = (real)NAN;
     return;
   }
   cr_rank rank;
-  cr_rank_start(&rank, R, u, scratch + aligned((size_t)k->largest * sizeof(real)));
+  cr_rank_start(&rank, R, u, (unsigned char *)scratch + rank_at);
   memset(rank.histogram, 0, (size_t)(R + 1) * sizeof *rank.histogram);
   /* matches and the query itself: nan falls at place 0, and is taken out of the count again */
   for (int64_t s = begin; s < end; s++, excluded++) d[k->order[s]] = (real)NAN;
   /* the match u[m] is row order[begin + m], past the query itself */
-  int64_t own = k->same ? i : N;
+  int64_t own = t->same ? i : N;
   for (int64_t first = 0, some; first < N; first += some) {
     int32_t place[CR_RANK_CHUNK];
     some = N - first < CR_RANK_CHUNK ? N - first : CR_RANK_CHUNK;
@@ -216,24 +236,21 @@ static void query(const job *t, int64_t r, unsigned char *scratch) {
   score(t, i, R, rank.histogram);
 }
 
-static void query_block(void *context, int64_t block, int worker) {
-  const job *t = context;
-  int64_t end = block * 4 + 4 < t->count ? block * 4 + 4 : t->count;
-  unsigned char *scratch = t->k->row + (size_t)worker * t->k->row_bytes;
-  for (int64_t r = block * 4; r < end; r++) query(t, r, scratch);
-}
-
 /* ---- means ----------------------------------------------------------------------------------- */
 
-/* The mean of a score over queries with a match, and the mean over classes of their means. */
-static void means(const job *t, const real *v, bool inverse, double *mean, double *by_class) {
+/* The mean of a score over queries with a match, and the mean over classes of their means. The
+ * score of query i is v[i * stride]; without v it comes from `first`: its inverse, or whether it is
+ * 1. */
+static void means(const job *t, const real *v, int64_t stride, bool inverse, double *mean,
+                  double *by_class) {
   const int64_t *order = t->k->query_order, *first = cr_ints(t->c->out[FIRST]);
   double all = 0, classes = 0, sum = 0;
   int64_t n = 0, in_class = 0, number = 0;
   for (int64_t s = 0; s < t->k->Q; s++) {
     int64_t i = order[s];
     if (first[i] > 0) {
-      double x = v != NULL ? (double)v[i] : inverse ? 1 / (double)first[i] : first[i] == 1;
+      double x = v != NULL ? (double)v[i * stride]
+        : inverse ? 1 / (double)first[i] : first[i] == 1;
       all += x, sum += x, n++, in_class++;
     }
     if (s + 1 < t->k->Q && t->label[order[s + 1]] == t->label[i]) continue;
@@ -256,54 +273,53 @@ static double recall_at(const job *t, int64_t k, double queries) {
 static void summarise(const job *t) {
   cr_call *c = t->c;
   double *s = c->stat, queries = 0;
+  int64_t ks = t->k->ks, cells = AT_ROWS * ks;
   for (int64_t i = 0; i < t->k->Q; i++) queries += cr_ints(c->out[FIRST])[i] > 0;
   s[S_QUERIES] = queries;
-  means(t, NULL, false, &s[S_P1], &s[S_P1_CLASS]);
-  means(t, NULL, true, &s[S_MRR], &s[S_MRR_CLASS]);
-  means(t, cr_reals(c->out[R_PRECISION]), false, &s[S_RP], &s[S_RP_CLASS]);
-  means(t, cr_reals(c->out[MAP_AT_R]), false, &s[S_MAPR], &s[S_MAPR_CLASS]);
-  means(t, cr_reals(c->out[AVERAGE_PRECISION]), false, &s[S_MAP], &s[S_MAP_CLASS]);
+  means(t, NULL, 1, false, &s[S_P1], &s[S_P1_CLASS]);
+  means(t, NULL, 1, true, &s[S_MRR], &s[S_MRR_CLASS]);
+  means(t, cr_reals(c->out[R_PRECISION]), 1, false, &s[S_RP], &s[S_RP_CLASS]);
+  means(t, cr_reals(c->out[MAP_AT_R]), 1, false, &s[S_MAPR], &s[S_MAPR_CLASS]);
+  means(t, cr_reals(c->out[AVERAGE_PRECISION]), 1, false, &s[S_MAP], &s[S_MAP_CLASS]);
   for (int l = 0; l < 4; l++) s[S_R1 + l] = recall_at(t, 1 << l, queries);
-  for (int64_t l = 0; l < t->ks; l++) {
-    double hits = 0;
-    for (int64_t i = 0; i < t->k->Q; i++) hits += t->k->hits[i * MOST_K + l];
-    cr_reals(c->out[RECALL])[l] = (real)recall_at(t, t->at[l], queries);
-    cr_reals(c->out[PRECISION])[l] = (real)(queries > 0 ? hits / queries / (double)t->at[l] : NAN);
+  for (int64_t cell = 0; cell < cells; cell++) {
+    double mean, by_class;
+    means(t, t->k->at + cell, cells, false, &mean, &by_class);
+    cr_reals(c->out[AT_K])[cell] = (real)mean;
+    cr_reals(c->out[AT_K_CLASS])[cell] = (real)by_class;
+  }
+  for (int64_t l = 0; l < ks; l++) {
+    cr_reals(c->out[RECALL])[l] = cr_reals(c->out[AT_K])[HIT * ks + l];
+    cr_reals(c->out[PRECISION])[l] = cr_reals(c->out[AT_K])[SHARE_OF_K * ks + l];
   }
 }
 
 static void forward(cr_call *c) {
-  static const cr_metric metrics[] = { CR_EUCLIDEAN, CR_COSINE, CR_DOT };
   work k;
   lay_out(c, c->dim['a'], &k, c->scratch);
-  cr_metric metric = metrics[(int)c->option[DISTANCE]];
-  job t = { .c = c, .k = &k, .label = cr_ints(c->in[LABELS]),
-            .ks = c->list[K].n > 0 ? c->list[K].n : 4 };
-  t.reference_label = k.same ? t.label : cr_ints(c->in[REFERENCE_LABELS]);
-  for (int64_t l = 0; l < t.ks; l++) t.at[l] = c->list[K].n > 0 ? c->list[K].at[l] : 1 << l;
+  cr_stream_shape shape = shape_of(c, k.largest);
+  job t = { .c = c, .k = &k, .same = shape.same, .label = cr_ints(c->in[LABELS]) };
+  t.reference_label = t.same ? t.label : cr_ints(c->in[REFERENCE_LABELS]);
+  for (int64_t l = 0; l < k.ks; l++) t.at[l] = c->list[K].n > 0 ? c->list[K].at[l] : 1 << l;
+  k.ideal[0] = 0;
+  for (int64_t n = 1; n <= k.largest; n++) k.ideal[n] = k.ideal[n - 1] + discount(n);
   cr_label_order(k.N, t.reference_label, k.order, k.spare);
   cr_label_order(k.Q, t.label, k.query_order, k.spare);
-  pack(k.Q, k.D, metric == CR_COSINE, cr_reals(c->in[EMBEDDINGS]), k.x, k.xx);
-  if (!k.same) pack(k.N, k.D, metric == CR_COSINE, cr_reals(c->in[REFERENCES]), k.y, k.yy);
-  t.pairs = (cr_pairs){ .metric = metric, .squared = metric == CR_EUCLIDEAN, .same = k.same,
-                        .rows = k.Q,
-                        .columns = k.N, .width = k.D, .x = k.x, .y = k.y, .xx = k.xx, .yy = k.yy };
-  for (t.first = 0; t.first < k.Q; t.first += t.count) {
-    t.count = k.Q - t.first < k.rows ? k.Q - t.first : k.rows;
-    int64_t blocks = (t.count + 3) / 4;
-    cr_pairs_products(&t.pairs, t.first, t.count, k.d);
-    if (t.count * k.N < 20000)
-      for (int64_t b = 0; b < blocks; b++) query_block(&t, b, 0);
-    else cr_pool_run(blocks, query_block, &t);
-  }
+  cr_stream stream;
+  cr_stream_start(&stream, &shape, cr_reals(c->in[EMBEDDINGS]),
+                  t.same ? NULL : cr_reals(c->in[REFERENCES]), NULL, NULL, k.stream);
+  cr_stream_rows(&stream, query, &t);
   summarise(&t);
 }
 
 const cr_op cr_metric_retrieval = {
   .name = "retrieval", .help =
-      "recall@k, precision@1, R-precision, MAP@R, MRR of nearest neighbours",
+      "recall@k, precision@k, R-precision, MAP@R, MAP@k, MRR, NDCG@k of nearest neighbours",
   .formula = "MAP@R = mean over queries of 1/R sum over matches with rank_i <= R of i / rank_i",
   .paper = "Musgrave, Belongie, Lim, \"A metric learning reality check\", ECCV 2020, section 3.2",
+  .differs = "MAP@k: libraries divide by R, min(k, R) or the hits found: rows 5, 6, 7 of at_k. "
+             "precision@k: by k (row 3), OML by min(k, R) (row 4). pytorch-metric-learning leaves "
+             "out queries without a match as here; OML counts them.",
   .inputs = inputs, .outputs = outputs, .options = options, .stats = stats, .check = check,
       .forward = forward,
 };

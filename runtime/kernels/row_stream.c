@@ -1,0 +1,122 @@
+/* row_stream.c - see row_stream.h */
+#include "kernels/row_stream.h"
+
+#include <tgmath.h>
+
+#include "base/pool.h"
+
+/* A tile of distances: 2 MB in float, however many references there are (but 16 rows at least). */
+enum { TILE_NUMBERS = 1 << 19, LEAST_ROWS = 16, MOST_ROWS = 256, BLOCK = 4, SMALL = 20000 };
+
+void *cr_stream_take(void *base, size_t *used, int64_t count, size_t each) {
+  void *at = base != NULL ? (unsigned char *)base + *used : NULL;
+  *used += ((size_t)count * each + 63) & ~(size_t)63;
+  return at;
+}
+
+static size_t lay_out(cr_stream *t, void *scratch) {
+  const cr_stream_shape *s = &t->shape;
+  size_t used = 0;
+  int64_t rows = s->references > 0 ? TILE_NUMBERS / s->references : LEAST_ROWS;
+  rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
+  t->tile_rows = rows < s->queries ? rows : s->queries;
+  t->x = cr_stream_take(scratch, &used, s->queries * s->width, sizeof(real));
+  t->y = s->same ? t->x : cr_stream_take(scratch, &used, s->references * s->width, sizeof(real));
+  t->xx = cr_stream_take(scratch, &used, s->queries, sizeof(real));
+  t->yy = s->same ? t->xx : cr_stream_take(scratch, &used, s->references, sizeof(real));
+  t->d = cr_stream_take(scratch, &used, t->tile_rows * s->references, sizeof(real));
+  t->shape.row_bytes = (s->row_bytes + 63) & ~(size_t)63;
+  t->rows = cr_stream_take(scratch, &used, cr_pool_threads(), t->shape.row_bytes);
+  return used;
+}
+
+size_t cr_stream_bytes(const cr_stream_shape *shape) {
+  cr_stream t = { .shape = *shape };
+  return lay_out(&t, NULL);
+}
+
+static void pack(const cr_stream_shape *s, int64_t n, const int64_t *order, const real *from,
+                 real *to, real *squares) {
+  int64_t D = s->width;
+  for (int64_t i = 0; i < n; i++) {
+    const real *x = from + (order != NULL ? order[i] : i) * D;
+    squares[i] = cr_pairs_centre(D, x, NULL, to + i * D);
+    if (s->metric != CR_COSINE) continue;
+    double length = 0;
+    for (int64_t k = 0; k < D; k++) length += (double)x[k] * (double)x[k];
+    length = sqrt(length);
+    for (int64_t k = 0; k < D; k++)
+      to[i * D + k] = (real)((double)x[k] / (length < 1e-12 ? 1e-12 : length));
+  }
+}
+
+void cr_stream_start(cr_stream *t, const cr_stream_shape *shape, const real *x, const real *y,
+                     const int64_t *order, const int64_t *reference_order, void *scratch) {
+  const cr_stream_shape *s = &t->shape;
+  *t = (cr_stream){ .shape = *shape };
+  lay_out(t, scratch);
+  pack(s, s->queries, order, x, t->x, t->xx);
+  if (!s->same) pack(s, s->references, reference_order, y, t->y, t->yy);
+  t->pairs = (cr_pairs){ .metric = s->metric, .squared = s->squared, .same = s->same,
+                         .rows = s->queries, .columns = s->references, .width = s->width,
+                         .x = t->x, .y = t->y, .xx = t->xx, .yy = t->yy };
+}
+
+static void block_of_rows(void *context, int64_t block, int worker) {
+  cr_stream *t = context;
+  int64_t end = block * BLOCK + BLOCK < t->count ? block * BLOCK + BLOCK : t->count;
+  for (int64_t r = block * BLOCK; r < end; r++) {
+    real *d = t->d + r * t->shape.references;
+    cr_pairs_row(&t->pairs, t->first + r, d);
+    t->fn(t->context, t->first + r, d, t->rows + (size_t)worker * t->shape.row_bytes);
+  }
+}
+
+void cr_stream_rows(cr_stream *t, cr_stream_fn fn, void *context) {
+  t->fn = fn, t->context = context;
+  for (t->first = 0; t->first < t->shape.queries; t->first += t->count) {
+    int64_t left = t->shape.queries - t->first;
+    t->count = left < t->tile_rows ? left : t->tile_rows;
+    int64_t blocks = (t->count + BLOCK - 1) / BLOCK;
+    cr_pairs_products(&t->pairs, t->first, t->count, t->d);
+    if (t->count * t->shape.references >= SMALL) cr_pool_run(blocks, block_of_rows, t);
+    else
+      for (int64_t b = 0; b < blocks; b++) block_of_rows(t, b, 0);
+  }
+}
+
+/* ---- the k nearest --------------------------------------------------------------------------- */
+
+/* A buffer of several k is filled with what is nearer than the k-th best so far, and cut back to k
+ * when full: most of a row is one comparison each. */
+static int64_t room_for(int64_t k) { return 3 * k + 64; }
+
+size_t cr_nearest_bytes(int64_t k) {
+  return 2 * (size_t)room_for(k) * sizeof(cr_sort_item);
+}
+
+int64_t cr_nearest(int64_t n, const real *d, int64_t own, int64_t k,
+                   const cr_sort_item **near, void *scratch) {
+  int64_t room = room_for(k), held = 0;
+  cr_sort_item *item = scratch, *spare = item + room;
+  uint64_t worst = 0;
+  real limit = INFINITY;
+  bool full = false;
+  *near = scratch;
+  if (k == 0) return 0;
+  for (int64_t j = 0; j < n; j++) {
+    if (d[j] > limit || j == own) continue;
+    uint64_t key = cr_sort_key_real(d[j], false);
+    if (full && key >= worst) continue;           /* equal: the earlier number is held already */
+    item[held++] = (cr_sort_item){ key, j };
+    if (held < room) continue;
+    cr_sort_top(item, spare, held, k);
+    held = k, full = true;
+    worst = item[k - 1].key;
+    limit = d[item[k - 1].index];
+    if (limit != limit) limit = INFINITY;
+  }
+  int64_t found = held < k ? held : k;
+  cr_sort_top(item, spare, held, found);
+  return found;
+}
