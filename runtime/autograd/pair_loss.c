@@ -1,0 +1,159 @@
+/* pair_loss.c - see pair_loss.h */
+#include "autograd/pair_loss.h"
+
+#include <math.h>
+
+enum { ACTIVE_SHARE, POSITIVE_DISTANCE, NEGATIVE_DISTANCE, POSITIVE_PAIRS, NEGATIVE_PAIRS };
+enum { DISTANCE, SQUARED, NORMALIZE, REDUCTION, SHARED_OPTIONS };
+enum { OWN_BYTES = 'g', ROW_BYTES = 'h' };      /* places in c->dim */
+
+const cr_input cr_pair_loss_inputs[] = {
+  [CR_PAIR_EMBEDDINGS]       = { "embeddings",       "B D", CR_TREAL, 0 },
+  [CR_PAIR_LABELS]           = { "labels",           "B",   CR_TINT,  CR_NOGRAD },
+  [CR_PAIR_REFERENCES]       = { "references",       "R D", CR_TREAL, CR_OPTIONAL },
+  [CR_PAIR_REFERENCE_LABELS] = { "reference_labels", "R",   CR_TINT,  CR_OPTIONAL | CR_NOGRAD },
+  { 0 }
+};
+
+const char *const cr_pair_loss_stats[] = {
+  [ACTIVE_SHARE] = "active",                  /* share of the terms above 0 */
+  [POSITIVE_DISTANCE] = "positive_distance",  /* means over all pairs */
+  [NEGATIVE_DISTANCE] = "negative_distance",
+  [POSITIVE_PAIRS] = "positive_pairs",        /* within a batch (i, j) and (j, i) are one */
+  [NEGATIVE_PAIRS] = "negative_pairs",
+  NULL
+};
+
+/* One of the options that all share; they come last. */
+static double shared(const cr_call *c, int which) {
+  int n = 0;
+  while (c->op->options[n].name != NULL) n++;
+  return c->option[n - SHARED_OPTIONS + which];
+}
+
+cr_metric cr_pair_metric(const cr_call *c) { return (cr_metric)shared(c, DISTANCE); }
+
+static bool has_square(const cr_call *c) {
+  cr_metric metric = cr_pair_metric(c);
+  return metric == CR_EUCLIDEAN || metric == CR_MANHATTAN;
+}
+
+static bool squared(const cr_call *c) {
+  double given = shared(c, SQUARED);
+  return isnan(given) ? has_square(c) : given != 0;
+}
+
+double cr_pair_threshold(const cr_call *c, double value) {
+  cr_metric metric = cr_pair_metric(c);
+  return metric == CR_COSINE ? 1 - value : metric == CR_DOT ? -value : value;
+}
+
+void cr_pair_term(const cr_row *row, double loss) {
+  row->sum[CR_PAIR_LOSS] += loss;
+  row->sum[CR_PAIR_TERMS]++;
+  row->sum[CR_PAIR_ACTIVE] += loss > 0;
+}
+
+/* ---- check ----------------------------------------------------------------------------------- */
+
+static cr_tile_shape shape_of(const cr_call *c) {
+  bool references = c->in[CR_PAIR_REFERENCE_LABELS] != NULL;
+  return (cr_tile_shape){
+    .rows = c->dim['B'], .width = c->dim['D'], .references = references ? c->dim['R'] : 0,
+    .metric = cr_pair_metric(c), .squared = squared(c),
+    .normalize = shared(c, NORMALIZE) != 0, .gradient = c->wants_grad,
+    .reference_gradient = c->want[CR_PAIR_REFERENCES],
+    .row_scratch_bytes = (size_t)c->dim[ROW_BYTES],
+  };
+}
+
+/* Rows and references exchanged; values only. */
+static cr_tile_shape shape_of_columns(const cr_call *c) {
+  cr_tile_shape shape = shape_of(c);
+  if (shape.references > 0) {
+    int64_t rows = shape.rows;
+    shape.rows = shape.references;
+    shape.references = rows;
+  }
+  shape.gradient = shape.reference_gradient = false;
+  return shape;
+}
+
+bool cr_pair_check_with(cr_call *c, size_t own_bytes, size_t row_bytes, cr_error *err) {
+  bool references = c->in[CR_PAIR_REFERENCES] != NULL;
+  if (references != (c->in[CR_PAIR_REFERENCE_LABELS] != NULL))
+    return cr_fail(err, CR_EVALUE, "references and reference_labels go together, got only %s",
+                   references ? "references" : "reference_labels");
+  if (references && c->dim['R'] == 0)
+    return cr_fail(err, CR_ESHAPE, "references must have a row or more, got none");
+  if (squared(c) && !has_square(c))
+    return cr_fail(err, CR_EVALUE,
+                   "squared is for distance = \"euclidean\" or \"manhattan\", got \"%s\"",
+                   cr_pair_metric(c) == CR_DOT ? "dot" : "cosine");
+  c->dim[OWN_BYTES] = (int64_t)((own_bytes + 63) & ~(size_t)63);
+  c->dim[ROW_BYTES] = (int64_t)row_bytes;
+  cr_tile_shape shape = shape_of(c), columns = shape_of_columns(c);
+  size_t none, more;
+  if (!cr_tile_sizes(&columns, &none, &more, err)) return false;
+  if (!cr_tile_sizes(&shape, &c->saved_bytes, &c->scratch_bytes, err)) return false;
+  if (own_bytes > 0 && more > c->scratch_bytes) c->scratch_bytes = more;
+  c->scratch_bytes += (size_t)c->dim[OWN_BYTES];
+  return true;
+}
+
+bool cr_pair_check(cr_call *c, cr_error *err) { return cr_pair_check_with(c, 0, 0, err); }
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+static void start(cr_call *c, cr_tile *t, bool columns) {
+  bool references = c->in[CR_PAIR_REFERENCE_LABELS] != NULL;
+  cr_tile_shape shape = columns ? shape_of_columns(c) : shape_of(c);
+  const real *x = cr_reals(c->in[CR_PAIR_EMBEDDINGS]);
+  const real *y = references ? cr_reals(c->in[CR_PAIR_REFERENCES]) : NULL;
+  const int64_t *x_label = cr_ints(c->in[CR_PAIR_LABELS]);
+  const int64_t *y_label = references ? cr_ints(c->in[CR_PAIR_REFERENCE_LABELS]) : NULL;
+  unsigned char *scratch = (unsigned char *)c->scratch + c->dim[OWN_BYTES];
+  if (references && columns) cr_tile_start(t, &shape, y, y_label, x, x_label, scratch);
+  else cr_tile_start(t, &shape, x, x_label, y, y_label, scratch);
+}
+
+void cr_pair_start(cr_call *c, cr_tile *t) { start(c, t, false); }
+void cr_pair_start_columns(cr_call *c, cr_tile *t) { start(c, t, true); }
+
+double cr_pair_scale(const cr_call *c, const double sum[CR_ROW_SUMS]) {
+  switch ((int)shared(c, REDUCTION)) {
+    case CR_PAIR_MEAN: return cr_ratio(1, sum[CR_PAIR_TERMS]);
+    case CR_PAIR_NONZERO: return cr_ratio(1, sum[CR_PAIR_ACTIVE]);
+    default: return 1;
+  }
+}
+
+void cr_pair_finish(cr_call *c, cr_tile *t, double scale, double loss,
+                    const double sum[CR_ROW_SUMS]) {
+  double positives = (double)t->positive_pairs, negatives = (double)t->negative_pairs;
+  double twice = t->pairs.same ? 2 : 1;
+  cr_tile_gradient(t, scale, c->saved);
+  *cr_reals(c->out[0]) = (real)cr_tile_result(t, loss);
+  c->stat[ACTIVE_SHARE] = cr_ratio(sum[CR_PAIR_ACTIVE], sum[CR_PAIR_TERMS]);
+  c->stat[POSITIVE_DISTANCE] = cr_ratio(t->positive_distance, positives);
+  c->stat[NEGATIVE_DISTANCE] = cr_ratio(t->negative_distance, negatives);
+  c->stat[POSITIVE_PAIRS] = positives / twice;
+  c->stat[NEGATIVE_PAIRS] = negatives / twice;
+}
+
+void cr_pair_forward(cr_call *c, cr_row_fn row, void *context) {
+  cr_tile t;
+  double sum[CR_ROW_SUMS];
+  cr_pair_start(c, &t);
+  cr_tile_pass(&t, row, context, c->wants_grad, sum);
+  double scale = cr_pair_scale(c, sum);
+  cr_pair_finish(c, &t, scale, scale * sum[CR_PAIR_LOSS], sum);
+}
+
+void cr_pair_backward(cr_call *c) {
+  cr_tensor *gx = c->gin[CR_PAIR_EMBEDDINGS], *gy = c->gin[CR_PAIR_REFERENCES];
+  cr_tile_shape shape = { .rows = c->dim['B'], .width = c->dim['D'],
+                          .references = gy != NULL ? c->dim['R'] : 0 };
+  cr_tile_backward(&shape, c->saved, (double)*cr_reals(c->gout[0]),
+                   gx != NULL ? cr_reals(gx) : NULL, gy != NULL ? cr_reals(gy) : NULL);
+}
