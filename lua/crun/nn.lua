@@ -420,6 +420,66 @@ function GroupNorm:describe()
   return ("%d groups of %d"):format(self.groups, self.channels // self.groups)
 end
 
+-- InstanceNorm1d over [B, C, T], InstanceNorm2d over [B, C, H, W]
+local function instance_norm_class(name, ndim, form)
+  local InstanceNorm = M.class(name)
+  M[name] = InstanceNorm
+
+  function InstanceNorm:init(channels, opts)
+    local where = "nn." .. name
+    self.channels = check_size(where, "the number of channels", channels)
+    local o = check(where, opts,
+      { eps = { "number", 1e-5, above = 0 }, affine = { "boolean", false } })
+    self.eps = o.eps
+    if o.affine then
+      self.weight = M.parameter(crun.ones(channels))
+      self.bias = M.parameter(crun.zeros(channels))
+    end
+  end
+
+  function InstanceNorm:forward(x)
+    local where = ("nn.%s(%d)"):format(name, self.channels)
+    check_input(where, x)
+    if x:ndim() ~= ndim or x:size(2) ~= self.channels then
+      fail(where, ("got %s; it takes %s"):format(shape_text(x:shape()), form:format(self.channels)))
+    end
+    return crun.instance_norm(x, self.weight, self.bias, { eps = self.eps })
+  end
+
+  function InstanceNorm:describe() return tostring(self.channels) end
+end
+
+--- Instance norm: each channel of each sample by its own mean and variance, in training and eval
+-- mode alike. opts: eps (1e-5), affine (false, as in torch). Ulyanov, Vedaldi, Lempitsky, 2016.
+instance_norm_class("InstanceNorm1d", 3, "[B, %d, T]")
+instance_norm_class("InstanceNorm2d", 4, "[B, %d, H, W]")
+
+--- RMS norm over the last dimension [..., width]: x / sqrt(mean x^2 + eps) * weight. opts: eps
+-- (1e-5), affine (true). Zhang, Sennrich, NeurIPS 2019.
+local RMSNorm = M.class "RMSNorm"
+M.RMSNorm = RMSNorm
+
+function RMSNorm:init(width, opts)
+  local where = "nn.RMSNorm"
+  self.width = check_size(where, "the width", width)
+  local o = check(where, opts,
+    { eps = { "number", 1e-5, above = 0 }, affine = { "boolean", true } })
+  self.eps = o.eps
+  if o.affine then self.weight = M.parameter(crun.ones(width)) end
+end
+
+function RMSNorm:forward(x)
+  check_input("nn.RMSNorm", x)
+  if x:ndim() < 1 or x:size(-1) ~= self.width then
+    fail(("nn.RMSNorm(%d)"):format(self.width),
+      ("got %s; use nn.RMSNorm(%d)"):format(shape_text(x:shape()),
+      x:ndim() > 0 and x:size(-1) or 1))
+  end
+  return crun.rms_norm(x, self.weight, { eps = self.eps })
+end
+
+function RMSNorm:describe() return tostring(self.width) end
+
 --- Rows of length one: x / max(|x|_p, eps) along `dim`. opts: p (2), dim (-1), eps (1e-12).
 local Normalize = M.class "Normalize"
 M.Normalize = Normalize
@@ -472,8 +532,8 @@ end
 -- ---- pooling and shape --------------------------------------------------------------------------
 
 -- MaxPool2d(kernel, { stride = kernel, padding = 0 }) and AvgPool2d the same: [B, C, H, W] -> [B,
--- C, H', W'].
-local function pool_class(name, op)
+-- C, H', W']; MaxPool1d and AvgPool1d: [B, C, T] -> [B, C, T'].
+local function pool_class(name, op, n, form)
   local Pool = M.class(name)
   M[name] = Pool
   function Pool:init(kernel, opts)
@@ -481,29 +541,30 @@ local function pool_class(name, op)
     if kernel == nil then
       fail(where, ("the kernel size is missing, as in nn.%s(2)"):format(name))
     end
-    self._kernel = check_window(where, "the kernel", kernel, 2, 1)
+    self._kernel = check_window(where, "the kernel", kernel, n, 1)
     local o = check(where, opts, { stride = pair[1] .. "?", padding = pair[1] .. "?" })
-    self._options = {
-      kernel = self._kernel, stride = check_window(where, "stride", o.stride, 2, 1, self._kernel),
-      padding = check_window(where, "padding", o.padding, 2, 0, 0),
-    }
+    self._stride = check_window(where, "stride", o.stride, n, 1, self._kernel)
+    self._padding = check_window(where, "padding", o.padding, n, 0, 0)
+    local function given(list) return n == 1 and list[1] or list end
+    self._options = { kernel = given(self._kernel), stride = given(self._stride),
+      padding = given(self._padding) }
   end
   function Pool:forward(x)
-    check_input("nn." .. name, x, 4, "[B, C, H, W]")
+    check_input("nn." .. name, x, n + 2, form)
     return (crun[op](x, self._options))
   end
   function Pool:describe()
-    local o = self._options
-    local text = "kernel " .. window_text(o.kernel)
-    if window_text(o.stride) ~= window_text(o.kernel) then
-      text = text .. ", stride " .. window_text(o.stride)
-    end
-    return window_text(o.padding) == "0" and text or text .. ", padding " .. window_text(o.padding)
+    local text = "kernel " .. window_text(self._kernel)
+    local stride, padding = window_text(self._stride), window_text(self._padding)
+    if stride ~= window_text(self._kernel) then text = text .. ", stride " .. stride end
+    return padding == "0" and text or text .. ", padding " .. padding
   end
 end
 
-pool_class("MaxPool2d", "max_pool2d")
-pool_class("AvgPool2d", "avg_pool2d")
+pool_class("MaxPool2d", "max_pool2d", 2, "[B, C, H, W]")
+pool_class("AvgPool2d", "avg_pool2d", 2, "[B, C, H, W]")
+pool_class("MaxPool1d", "max_pool1d", 1, "[B, C, T]")
+pool_class("AvgPool1d", "avg_pool1d", 1, "[B, C, T]")
 
 --- Means over a grid of out x out cells, whatever the size: [B, C, H, W] -> [B, C, out, out]. out:
 -- a number or two (1).
@@ -538,6 +599,11 @@ local activations = {
   HardTanh = function(x) return x:clamp { min = -1, max = 1 } end, HardSigmoid = "hardsigmoid",
   HardSwish = "hardswish", ReLU6 = "relu6", Softmax = "softmax",
   LogSoftmax = "log_softmax",
+  -- max(0, x) + min(0, alpha (exp(x / alpha) - 1)), alpha 1. Barron, 2017.
+  CELU = function(x, o)
+    local alpha = o and o.alpha or 1
+    return crun.elu(x / alpha) * alpha
+  end,
 }
 
 for name, op in pairs(activations) do
@@ -580,5 +646,8 @@ function PReLU:forward(x)
   return x:relu() - weight * (-x):relu()
 end
 function PReLU:describe() return tostring(self.weight:size(1)) end
+
+-- GRU, LSTM, RNN
+require "crun.nn.recurrent"(M)
 
 return M

@@ -9,6 +9,12 @@ static bool is_cell(const cr_call *c) { return c->op->inputs[X].shape[0] != 'T';
 static int first_weight(cr_recurrent_kind kind) { return kind == CR_RNN_LSTM ? C0 + 1 : C0; }
 static int last_state(const cr_call *c) { return is_cell(c) ? 1 : 2; }       /* the output cn */
 
+/* The steps of each row; NULL when all have all of them. */
+static const int64_t *lengths_of(const cr_call *c, cr_recurrent_kind kind) {
+  cr_tensor *lengths = is_cell(c) ? NULL : c->in[first_weight(kind) + 4];
+  return lengths != NULL ? cr_ints(lengths) : NULL;
+}
+
 static cr_recurrent job_of(const cr_call *c, cr_recurrent_kind kind) {
   int w = first_weight(kind);
   return (cr_recurrent){
@@ -25,6 +31,7 @@ static cr_recurrent job_of(const cr_call *c, cr_recurrent_kind kind) {
     .w_hh = reals(c->in, w + 1),
     .b_ih = reals(c->in, w + 2),
     .b_hh = reals(c->in, w + 3),
+    .length = lengths_of(c, kind),
     .saved = c->saved,
     .scratch = c->scratch,
   };
@@ -38,6 +45,10 @@ bool cr_recurrent_layer_check(cr_call *c, cr_recurrent_kind kind, cr_error *err)
                    "w_ih must have %d H = %lld rows with H = %lld as in w_hh, got %lld", parts,
                    (long long)(parts * job.H), (long long)job.H, (long long)c->dim['G']);
   if (job.T < 1) return cr_fail(err, CR_ESHAPE, "x must have 1 step or more, got 0");
+  for (int64_t b = 0; job.length != NULL && b < job.B; b++)
+    if (job.length[b] < 0 || job.length[b] > job.T)
+      return cr_fail(err, CR_EVALUE, "lengths must be in 0 .. T = %lld, row %lld has %lld",
+                     (long long)job.T, (long long)(b + 1), (long long)job.length[b]);
   c->saved_bytes = cr_recurrent_saved_bytes(&job);
   c->scratch_bytes = cr_recurrent_scratch_bytes(&job, false);
   c->backward_scratch_bytes = cr_recurrent_scratch_bytes(&job, true);

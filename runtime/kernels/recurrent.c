@@ -50,6 +50,15 @@ static step step_of(const cr_recurrent *r, int64_t number) {
   };
 }
 
+static bool is_padding(const step *s, int64_t b) {
+  return s->r->length != NULL && s->t >= s->r->length[b];
+}
+
+static void hold(real *to, const real *from, int64_t n) {
+  if (from) memcpy(to, from, (size_t)n * sizeof(real));
+  else memset(to, 0, (size_t)n * sizeof(real));
+}
+
 static real sigmoid(real x) { return 1 / (1 + exp(-x)); }
 
 static void forward_rows(void *context, int64_t begin, int64_t end) {
@@ -59,6 +68,11 @@ static void forward_rows(void *context, int64_t begin, int64_t end) {
   for (int64_t b = begin; b < end; b++) {
     real *p = s->parts + b * W, *q = s->hh + b * W, *out = s->out + b * H,
          *state = s->state + b * H;
+    if (is_padding(s, b)) {
+      hold(out, s->h ? s->h + b * H : NULL, H);
+      if (r->kind == CR_RNN_LSTM) hold(state, s->c ? s->c + b * H : NULL, H);
+      continue;
+    }
     for (int64_t j = 0; j < W; j++) {
       if (r->b_ih) p[j] += r->b_ih[j];
       if (r->b_hh) q[j] += r->b_hh[j];
@@ -110,6 +124,12 @@ static void backward_rows(void *context, int64_t begin, int64_t end) {
   for (int64_t b = begin; b < end; b++) {
     const real *p = s->parts + b * W, *g_out = r->g_out ? r->g_out + (s->t * r->B + b) * H : NULL;
     real *dx = s->dx + b * W, *dq = s->dh_parts + b * W;
+    if (is_padding(s, b)) {
+      for (int64_t j = 0; g_out && j < H; j++) s->dh[b * H + j] += g_out[j];
+      memset(dx, 0, (size_t)W * sizeof(real));
+      memset(dq, 0, (size_t)W * sizeof(real));
+      continue;
+    }
     for (int64_t j = 0; j < H; j++) {
       int64_t at = b * H + j;
       real d = s->dh[at] + (g_out ? g_out[j] : 0);
@@ -121,6 +141,7 @@ static void backward_rows(void *context, int64_t begin, int64_t end) {
         dx[2*H+j] = dc * i * (1 - g * g);
         dx[3*H+j] = d * t * o * (1 - o);
         s->dc[at] = dc * f;
+        s->dh[at] = 0;
       } else if (r->kind == CR_RNN_GRU) {
         real reset = p[j], z = p[H + j], n = p[2 * H + j], h = s->h ? s->h[at] : 0,
              dn = d * (1 - z) * (1 - n * n);
@@ -132,14 +153,10 @@ static void backward_rows(void *context, int64_t begin, int64_t end) {
       } else {
         real h = s->out[at];
         dx[j] = r->kind == CR_RNN_TANH ? d * (1 - h * h) : h > 0 ? d : 0;
+        s->dh[at] = 0;
       }
     }
   }
-}
-
-static void start(real *to, const real *from, int64_t n) {
-  if (from) memcpy(to, from, (size_t)n * sizeof(real));
-  else memset(to, 0, (size_t)n * sizeof(real));
 }
 
 static void sum_rows(const real *g, int64_t rows, int64_t n, real *to) {
@@ -157,13 +174,14 @@ void cr_recurrent_backward(const cr_recurrent *r) {
   int64_t W = width(r), H = r->H, B = r->B, BH = B * H, rows = r->T * B;
   real *dx = r->scratch, *dq = r->kind == CR_RNN_GRU ? dx + rows * W : dx, *dh = dq + rows * W,
        *dc = dh + BH;
-  start(dh, r->g_hn, BH);
-  start(dc, r->g_cn, BH);
+  hold(dh, r->g_hn, BH);
+  hold(dc, r->g_cn, BH);
   for (int64_t number = r->T - 1; number >= 0; number--) {
     step s = step_of(r, number);
     s.dx = dx + s.t * B * W, s.dh_parts = dq + s.t * B * W, s.dh = dh, s.dc = dc;
     cr_pool_for(B, grain(r), backward_rows, &s);
-    cr_gemm(false, false, B, H, W, s.dh_parts, W, r->w_hh, H, r->kind == CR_RNN_GRU, dh, H);
+    /* what is left in dh reaches the step before directly: gru's z h, and padding */
+    cr_gemm(false, false, B, H, W, s.dh_parts, W, r->w_hh, H, true, dh, H);
   }
   if (r->gh0) memcpy(r->gh0, dh, (size_t)BH * sizeof(real));
   if (r->gc0) memcpy(r->gc0, dc, (size_t)BH * sizeof(real));

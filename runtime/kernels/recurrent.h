@@ -7,6 +7,8 @@
  *                h' = (1 - z) n + z h        rows r z n
  *
  * A cell is a sequence of one step. The products with x are one matrix product for all steps.
+ * Steps t >= length[b] of row b are padding: they hold the state, whichever way the walk goes, so
+ * that out there repeats it, and x there gets no gradient.
  * Spread over the pool. */
 #ifndef CR_KERNELS_RECURRENT_H
 #define CR_KERNELS_RECURRENT_H
@@ -25,6 +27,7 @@ typedef struct cr_recurrent {
   const real *x, *h0, *c0;              /* [T B D], [B H], [B H]; h0 and c0 may be NULL: zeros */
   const real *w_ih, *w_hh;              /* [parts H, D], [parts H, H] */
   const real *b_ih, *b_hh;              /* [parts H], may be NULL */
+  const int64_t *length;                /* [B], 0 .. T; NULL: all are T */
   real *out, *hn, *cn; /* [T B H]; the state after the last step, [B H], may be NULL */
   void *saved, *scratch;
   const real *g_out, *g_hn, *g_cn;      /* backward: may be NULL, as may all that follow */

@@ -3,14 +3,17 @@
  *   i, f, o = sigmoid and g = tanh of the parts of W_ih x + b_ih + W_hh h + b_hh
  *   c' = f c + i g,  h' = o tanh(c')
  *
- *   out, hn, cn = crun.lstm(x, h0, c0, w_ih, w_hh, b_ih, b_hh)     x [T B D], out [T B H]
+ *   out, hn, cn = crun.lstm(x, h0, c0, w_ih, w_hh, b_ih, b_hh, lengths)
+ *                                             x [T B D], out [T B H]
  *
  * w_ih [4 H, D], w_hh [4 H, H]. The first state and the biases may be nil: zeros.
+ * lengths [B]: steps t > lengths[b] of a row are padding, hold its state (out repeats it)
+ * and get no gradient.
  * reverse walks from the last step to the first; layers and both directions are stacked in Lua.
  * Rows of the weights: input, forget, cell, output, H each. */
 #include "autograd/recurrent_layer.h"
 
-enum { X, H0, C0, W_IH, W_HH, B_IH, B_HH };
+enum { X, H0, C0, W_IH, W_HH, B_IH, B_HH, LENGTHS };
 enum { REVERSE };
 
 static const cr_input inputs[] = {
@@ -21,6 +24,7 @@ static const cr_input inputs[] = {
   [W_HH] = { "w_hh", "G H", CR_TREAL, 0 },
   [B_IH] = { "b_ih", "G", CR_TREAL, CR_OPTIONAL },
   [B_HH] = { "b_hh", "G", CR_TREAL, CR_OPTIONAL },
+  [LENGTHS] = { "lengths", "B", CR_TINT, CR_OPTIONAL | CR_NOGRAD },
   { 0 }
 };
 static const cr_output outputs[] = {
@@ -46,6 +50,7 @@ const cr_op cr_op_lstm = {
   .formula = "c' = f c + i g,  h' = o tanh(c')",
   .paper = "Hochreiter, Schmidhuber, \"Long short-term memory\", Neural Computation 1997",
   .inputs = inputs, .outputs = outputs, .options = options,
-  .backward_reads = 1u << X | 1u << H0 | 1u << C0 | 1u << W_IH | 1u << W_HH | CR_READS_OUT0,
+  .backward_reads = 1u << X | 1u << H0 | 1u << C0 | 1u << W_IH | 1u << W_HH | 1u << LENGTHS |
+                    CR_READS_OUT0,
   .check = check, .forward = forward, .backward = backward,
 };

@@ -2,13 +2,16 @@
  *
  *   h' = tanh(W_ih x + b_ih + W_hh h + b_hh)            or relu, by nonlinearity
  *
- *   out, hn = crun.rnn(x, h0, w_ih, w_hh, b_ih, b_hh)     x [T B D], out [T B H]
+ *   out, hn = crun.rnn(x, h0, w_ih, w_hh, b_ih, b_hh, lengths)
+ *                                             x [T B D], out [T B H]
  *
  * w_ih [H, D], w_hh [H, H]. The first state and the biases may be nil: zeros.
+ * lengths [B]: steps t > lengths[b] of a row are padding, hold its state (out repeats it)
+ * and get no gradient.
  * reverse walks from the last step to the first; layers and both directions are stacked in Lua. */
 #include "autograd/recurrent_layer.h"
 
-enum { X, H0, W_IH, W_HH, B_IH, B_HH };
+enum { X, H0, W_IH, W_HH, B_IH, B_HH, LENGTHS };
 enum { REVERSE, NONLINEARITY };
 
 static const cr_input inputs[] = {
@@ -18,6 +21,7 @@ static const cr_input inputs[] = {
   [W_HH] = { "w_hh", "G H", CR_TREAL, 0 },
   [B_IH] = { "b_ih", "G", CR_TREAL, CR_OPTIONAL },
   [B_HH] = { "b_hh", "G", CR_TREAL, CR_OPTIONAL },
+  [LENGTHS] = { "lengths", "B", CR_TINT, CR_OPTIONAL | CR_NOGRAD },
   { 0 }
 };
 static const cr_output outputs[] = {
@@ -47,6 +51,7 @@ const cr_op cr_op_rnn = {
   .formula = "h' = tanh(W_ih x + b_ih + W_hh h + b_hh)",
   .paper = "Elman, \"Finding structure in time\", Cognitive Science 1990",
   .inputs = inputs, .outputs = outputs, .options = options,
-  .backward_reads = 1u << X | 1u << H0 | 1u << W_IH | 1u << W_HH | CR_READS_OUT0,
+  .backward_reads = 1u << X | 1u << H0 | 1u << W_IH | 1u << W_HH | 1u << LENGTHS |
+                    CR_READS_OUT0,
   .check = check, .forward = forward, .backward = backward,
 };

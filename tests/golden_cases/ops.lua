@@ -252,6 +252,18 @@ function M.lstm_cell(_, i)
   return { h = h, c = c }
 end
 
+-- whole sequences, by the modules, whose parameters are called as the cases' inputs
+for name, class in pairs { rnn = "RNN", gru = "GRU", lstm = "LSTM" } do
+  M[name] = function(p, i)
+    local layer = crun.nn[class](i.x:size(3), p.hidden, { layers = p.layers, bidirectional = p.bidirectional })
+    for key in pairs(layer:state()) do
+      layer[key] = i[key:gsub("^weight", "w"):gsub("^bias", "b")]
+    end
+    local out, hn, cn = layer(i.x, { h0 = i.h0, c0 = i.c0 })
+    return { out = out, hn = hn, cn = cn }
+  end
+end
+
 --- A case whose operator is not there yet is skipped, not failed.
 local native = { concat = "cat", ["repeat"] = "tile", gelu_tanh = "gelu", slice = "select", mse_loss = "losses.mse",
   l1_loss = "losses.l1", huber_loss = "losses.huber", smooth_l1_loss = "losses.smooth_l1", kl_div = "losses.kl_div",

@@ -3,5 +3,8 @@ return function(crun, rng)
   return {
     { inputs = { r(5, 3, 4), r(3, 2), r(3, 2), r(8, 4), r(8, 2), r(8), r(8) } },
     { inputs = { r(4, 3, 4), nil, nil, r(8, 4), r(8, 2) }, options = { reverse = true } },
+    { inputs = { r(5, 3, 4), r(3, 2), nil, r(8, 4), r(8, 2), r(8), r(8), crun.int { 5, 0, 3 } } },
+    { inputs = { r(5, 3, 4), r(3, 2), nil, r(8, 4), r(8, 2), r(8), r(8), crun.int { 2, 5, 1 } },
+      options = { reverse = true } },
   }
 end
