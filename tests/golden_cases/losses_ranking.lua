@@ -61,6 +61,11 @@ function M.HistogramLoss(p, i)
   return { loss = crun.losses.histogram { bins = p.n_bins, delta = p.delta } (i.embeddings, i.labels) }
 end
 
+function M.PNPLoss(p, i)
+  return { loss = crun.losses.pnp { variant = p.variant, anneal = p.anneal, alpha = p.alpha, b = p.b,
+                                    reduction = reduction_of(p) } (i.embeddings, i.labels) }
+end
+
 local mine = { MarginLoss = true, RankedListLoss = true, FastAPLoss = true, HistogramLoss = true, PNPLoss = true,
                InstanceLoss = true, DynamicSoftMarginLoss = true, ManifoldLoss = true,
                SignalToNoiseRatioContrastiveLoss = true }
