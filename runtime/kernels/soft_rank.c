@@ -145,7 +145,7 @@ void cr_soft_rank_row(const cr_row *row, void *job) {
   for (int64_t p = 0; p < size; p++) {
     cr_soft_counts before = { 0 }, slope = { 0 };
     if (p == self && !k->self_too) continue;
-    real u = p == self ? 0 : row->d[row->begin + p];
+    real u = row->d[row->begin + p];    /* of the row itself: 0, or 1 - 0 for a row of zeros */
     before.negatives = count_before(&negatives, u);
     /* p itself is among the positives, at one half; its slopes as u and as v cancel */
     if (k->among_positives && p != self) before.positives = count_before(&positives, u) - 0.5;

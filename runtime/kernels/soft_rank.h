@@ -34,7 +34,7 @@ typedef double (*cr_soft_rank_fn)(const cr_row *row, cr_soft_counts before, cr_s
 typedef struct cr_soft_rank_job {
   double tau;
   bool among_positives;       /* count positives too; else that count is 0 */
-  bool self_too;              /* the row itself, at distance 0, is one more positive */
+  bool self_too;              /* the row itself is one more positive */
   cr_soft_rank_fn fn;
   const void *context;
 } cr_soft_rank_job;
