@@ -2,7 +2,7 @@
 return function(crun, rng)
   local labels = crun.int {1, 3, 2, 3, 1, 3}
   local function sample(options, item_weights)
-    return { inputs = { crun.randn(rng, 6, 4), labels, crun.randn(rng, 8, 4), item_weights },
+    return { inputs = { crun.randn(rng, 6, 4), labels, crun.randn(rng, 12, 4), item_weights },
              options = options }
   end
   return {
