@@ -1,0 +1,6 @@
+return function(crun, rng)
+  local function draw(options)
+    return { inputs = { crun.randn(rng, 5, 3), crun.randn(rng, 5, 3) }, options = options }
+  end
+  return { draw {}, draw { form = "byol", reduction = "none" } }
+end
