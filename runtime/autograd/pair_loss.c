@@ -56,48 +56,71 @@ void cr_pair_term(const cr_row *row, double loss) {
 
 /* ---- check ----------------------------------------------------------------------------------- */
 
+static bool has_towers(const cr_call *c) { return c->op->inputs[1].type == CR_TREAL; }
+
+static int references_input(const cr_call *c) {
+  return has_towers(c) ? CR_TOWER_REFERENCES : CR_PAIR_REFERENCES;
+}
+
 static cr_tile_shape shape_of(const cr_call *c) {
-  bool references = c->in[CR_PAIR_REFERENCE_LABELS] != NULL;
+  const cr_tensor *references = c->in[references_input(c)];
   return (cr_tile_shape){
-    .rows = c->dim['B'], .width = c->dim['D'], .references = references ? c->dim['R'] : 0,
-    .metric = cr_pair_metric(c), .squared = squared(c),
-    .normalize = shared(c, NORMALIZE) != 0, .gradient = c->wants_grad,
-    .reference_gradient = c->want[CR_PAIR_REFERENCES],
+    .rows = c->dim['B'], .width = c->dim['D'], .references = references != NULL ? c->dim['R'] : 0,
+    .metric = cr_pair_metric(c), .squared = squared(c), .normalize = shared(c, NORMALIZE) != 0,
+    .gradient = c->wants_grad, .reference_gradient = c->want[references_input(c)],
     .row_scratch_bytes = (size_t)c->dim[ROW_BYTES],
   };
 }
 
-/* Rows and references exchanged; values only. */
 static cr_tile_shape shape_of_columns(const cr_call *c) {
   cr_tile_shape shape = shape_of(c);
-  if (shape.references > 0) {
-    int64_t rows = shape.rows;
-    shape.rows = shape.references;
-    shape.references = rows;
-  }
+  shape.rows = c->dim['R'];
+  shape.references = c->dim['B'];
   shape.gradient = shape.reference_gradient = false;
   return shape;
 }
 
-bool cr_pair_check_with(cr_call *c, size_t own_bytes, size_t row_bytes, cr_error *err) {
-  bool references = c->in[CR_PAIR_REFERENCES] != NULL;
+static bool check_references(const cr_call *c, cr_error *err) {
+  bool references = c->in[references_input(c)] != NULL;
+  int64_t B = c->dim['B'], R = c->dim['R'];
+  if (has_towers(c)) {
+    if (R >= B) return true;
+    return cr_fail(err, CR_ESHAPE, "references must have a row for each of embeddings, B = %lld, "
+                   "or more, got %lld", (long long)B, (long long)R);
+  }
   if (references != (c->in[CR_PAIR_REFERENCE_LABELS] != NULL))
     return cr_fail(err, CR_EVALUE, "references and reference_labels go together, got only %s",
                    references ? "references" : "reference_labels");
-  if (references && c->dim['R'] == 0)
+  if (references && R == 0)
     return cr_fail(err, CR_ESHAPE, "references must have a row or more, got none");
+  return true;
+}
+
+static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+
+/* Scratch: what the loss keeps, the labels of towers, the tile. */
+static size_t label_bytes(const cr_call *c) {
+  return has_towers(c) ? aligned((size_t)c->dim['R'] * sizeof(int64_t)) : 0;
+}
+
+bool cr_pair_check_with(cr_call *c, size_t own_bytes, size_t row_bytes, cr_error *err) {
+  if (!check_references(c, err)) return false;
   if (squared(c) && !has_square(c))
     return cr_fail(err, CR_EVALUE,
                    "squared is for distance = \"euclidean\" or \"manhattan\", got \"%s\"",
                    cr_pair_metric(c) == CR_DOT ? "dot" : "cosine");
-  c->dim[OWN_BYTES] = (int64_t)((own_bytes + 63) & ~(size_t)63);
+  c->dim[OWN_BYTES] = (int64_t)aligned(own_bytes);
   c->dim[ROW_BYTES] = (int64_t)row_bytes;
-  cr_tile_shape shape = shape_of(c), columns = shape_of_columns(c);
-  size_t none, more;
-  if (!cr_tile_sizes(&columns, &none, &more, err)) return false;
+  cr_tile_shape shape = shape_of(c);
   if (!cr_tile_sizes(&shape, &c->saved_bytes, &c->scratch_bytes, err)) return false;
-  if (own_bytes > 0 && more > c->scratch_bytes) c->scratch_bytes = more;
-  c->scratch_bytes += (size_t)c->dim[OWN_BYTES];
+  if (has_towers(c)) {
+    cr_tile_shape columns = shape_of_columns(c);
+    size_t saved, scratch;
+    if (!cr_tile_sizes(&columns, &saved, &scratch, err)) return false;
+    if (scratch > c->scratch_bytes) c->scratch_bytes = scratch;
+  }
+  c->scratch_bytes += (size_t)c->dim[OWN_BYTES] + label_bytes(c);
+  c->saved_bytes = aligned(c->saved_bytes) + CR_PAIR_KEPT * sizeof(double);
   return true;
 }
 
@@ -105,20 +128,33 @@ bool cr_pair_check(cr_call *c, cr_error *err) { return cr_pair_check_with(c, 0, 
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-static void start(cr_call *c, cr_tile *t, bool columns) {
-  bool references = c->in[CR_PAIR_REFERENCE_LABELS] != NULL;
-  cr_tile_shape shape = columns ? shape_of_columns(c) : shape_of(c);
-  const real *x = cr_reals(c->in[CR_PAIR_EMBEDDINGS]);
-  const real *y = references ? cr_reals(c->in[CR_PAIR_REFERENCES]) : NULL;
-  const int64_t *x_label = cr_ints(c->in[CR_PAIR_LABELS]);
-  const int64_t *y_label = references ? cr_ints(c->in[CR_PAIR_REFERENCE_LABELS]) : NULL;
+void cr_pair_start(cr_call *c, cr_tile *t, double least_norm) {
+  cr_tile_shape shape = shape_of(c);
   unsigned char *scratch = (unsigned char *)c->scratch + c->dim[OWN_BYTES];
-  if (references && columns) cr_tile_start(t, &shape, y, y_label, x, x_label, scratch);
-  else cr_tile_start(t, &shape, x, x_label, y, y_label, scratch);
+  const cr_tensor *references = c->in[references_input(c)];
+  const real *x = cr_reals(c->in[CR_PAIR_EMBEDDINGS]);
+  const real *y = references != NULL ? cr_reals(references) : NULL;
+  const int64_t *x_label, *y_label = NULL;
+  shape.least_norm = least_norm;
+  if (has_towers(c)) {
+    int64_t *number = (int64_t *)(void *)scratch;
+    for (int64_t i = 0; i < c->dim['R']; i++) number[i] = i;
+    x_label = y_label = number;
+  } else {
+    x_label = cr_ints(c->in[CR_PAIR_LABELS]);
+    if (references != NULL) y_label = cr_ints(c->in[CR_PAIR_REFERENCE_LABELS]);
+  }
+  cr_tile_start(t, &shape, x, x_label, y, y_label, scratch + label_bytes(c));
 }
 
-void cr_pair_start(cr_call *c, cr_tile *t) { start(c, t, false); }
-void cr_pair_start_columns(cr_call *c, cr_tile *t) { start(c, t, true); }
+void cr_pair_start_columns(cr_call *c, cr_tile *t) {
+  cr_tile_shape shape = shape_of_columns(c);
+  unsigned char *scratch = (unsigned char *)c->scratch + c->dim[OWN_BYTES];
+  int64_t *number = (int64_t *)(void *)scratch;
+  for (int64_t i = 0; i < c->dim['R']; i++) number[i] = i;
+  cr_tile_start(t, &shape, cr_reals(c->in[CR_TOWER_REFERENCES]), number,
+                cr_reals(c->in[CR_TOWER_EMBEDDINGS]), number, scratch + label_bytes(c));
+}
 
 double cr_pair_scale(const cr_call *c, const double sum[CR_ROW_SUMS]) {
   switch ((int)shared(c, REDUCTION)) {
@@ -144,16 +180,24 @@ void cr_pair_finish(cr_call *c, cr_tile *t, double scale, double loss,
 void cr_pair_forward(cr_call *c, cr_row_fn row, void *context) {
   cr_tile t;
   double sum[CR_ROW_SUMS];
-  cr_pair_start(c, &t);
+  cr_pair_start(c, &t, 0);
   cr_tile_pass(&t, row, context, c->wants_grad, sum);
   double scale = cr_pair_scale(c, sum);
   cr_pair_finish(c, &t, scale, scale * sum[CR_PAIR_LOSS], sum);
 }
 
 void cr_pair_backward(cr_call *c) {
-  cr_tensor *gx = c->gin[CR_PAIR_EMBEDDINGS], *gy = c->gin[CR_PAIR_REFERENCES];
+  cr_tensor *gx = c->gin[CR_PAIR_EMBEDDINGS], *gy = c->gin[references_input(c)];
   cr_tile_shape shape = { .rows = c->dim['B'], .width = c->dim['D'],
                           .references = gy != NULL ? c->dim['R'] : 0 };
   cr_tile_backward(&shape, c->saved, (double)*cr_reals(c->gout[0]),
                    gx != NULL ? cr_reals(gx) : NULL, gy != NULL ? cr_reals(gy) : NULL);
 }
+
+static double *kept(const cr_call *c, int k) {
+  unsigned char *end = (unsigned char *)c->saved + c->saved_bytes;
+  return (double *)(void *)end - CR_PAIR_KEPT + k;
+}
+
+void cr_pair_keep(cr_call *c, int k, double value) { *kept(c, k) = value; }
+double cr_pair_kept(const cr_call *c, int k) { return *kept(c, k); }

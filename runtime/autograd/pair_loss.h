@@ -17,6 +17,9 @@
  *               "sum"
  *               "nonzero"   by the number of terms above 0
  *
+ * A loss of two towers takes other inputs, its first two being embeddings [B D] and references [R D]
+ * with R >= B: row i belongs to row i of the references and to no other.
+ *
  * distance = "cosine" is 1 - cos and "dot" minus the inner product, so that smaller is nearer.
  * With references [R D] and their labels each row is held against those; without, against the other
  * rows of the batch. A batch without pairs gives 0 with zero gradient; an embedding that is not
@@ -28,6 +31,7 @@
 #include "kernels/lse_rows.h"
 
 enum { CR_PAIR_EMBEDDINGS, CR_PAIR_LABELS, CR_PAIR_REFERENCES, CR_PAIR_REFERENCE_LABELS };
+enum { CR_TOWER_EMBEDDINGS, CR_TOWER_REFERENCES };
 extern const cr_input cr_pair_loss_inputs[];
 
 enum { CR_PAIR_MEAN, CR_PAIR_SUM, CR_PAIR_NONZERO };
@@ -58,15 +62,21 @@ bool cr_pair_check_with(cr_call *c, size_t own_bytes, size_t row_bytes, cr_error
 /* One pass does it all. */
 void cr_pair_forward(cr_call *c, cr_row_fn row, void *context);
 
-/* The same in pieces, for a loss that takes several passes over the tile. */
-void cr_pair_start(cr_call *c, cr_tile *t);
-/* The rows of the references against those of the batch (without references: the batch itself), for
- * sums over columns; values only. It uses the memory of the tile of cr_pair_start and comes before. */
+/* The same in pieces, for a loss that takes several passes over the tile. least_norm: see
+ * tile_loss.h, 0 as a rule. */
+void cr_pair_start(cr_call *c, cr_tile *t, double least_norm);
+/* Two towers: the references' rows against the embeddings, for sums over columns; values only. It
+ * uses the memory of the tile of cr_pair_start and must be done with before. */
 void cr_pair_start_columns(cr_call *c, cr_tile *t);
 double cr_pair_scale(const cr_call *c, const double sum[CR_ROW_SUMS]);
 /* scale is for the gradient gathered so far; loss is the result. */
 void cr_pair_finish(cr_call *c, cr_tile *t, double scale, double loss,
                     const double sum[CR_ROW_SUMS]);
 void cr_pair_backward(cr_call *c);
+
+/* A number a loss keeps for backward beside the gradient: k = 0 or 1. */
+enum { CR_PAIR_KEPT = 2 };
+void cr_pair_keep(cr_call *c, int k, double value);
+double cr_pair_kept(const cr_call *c, int k);
 
 #endif

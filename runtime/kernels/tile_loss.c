@@ -104,7 +104,7 @@ static void pack(const cr_tile_shape *s, int64_t rows, const real *given, const 
     memcpy(to, from, (size_t)s->width * sizeof *to);
     if (!s->normalize) continue;
     double length = norm(s->width, from);
-    inverse[r] = (real)(1 / (length < 1e-12 ? 1e-12 : length));
+    inverse[r] = (real)(1 / (length < s->least_norm ? s->least_norm : length));
     for (int64_t k = 0; k < s->width; k++) to[k] *= inverse[r];
   }
 }
@@ -141,6 +141,7 @@ void cr_tile_start(cr_tile *t, const cr_tile_shape *shape, const real *x, const 
   layout l = { .base = scratch, .fits = true };
   lay_out(t, &l);
   s->normalize |= s->metric == CR_COSINE;
+  if (!(s->least_norm > 0)) s->least_norm = 1e-12;
   t->tile_rows = tile_rows_of(s);
   t->given = x;
   t->given_references = references;
@@ -277,10 +278,9 @@ const real *cr_tile_row(const cr_tile *t, int64_t i) {
 
 /* out = by * (g, or its part that turns x when x was normalised) */
 CR_VECTOR static void undo_row(int64_t width, bool normalize, double by, double inverse,
-                               const real *x, const real *g,
-                               real *out) {
+                               double bound, const real *x, const real *g, real *out) {
   double along = 0;
-  if (normalize && inverse < 0.99e12)   /* below that norm the divisor is a constant */
+  if (normalize && inverse < 0.99 / bound)     /* below that norm the divisor is a constant */
     for (int64_t k = 0; k < width; k++) along += (double)x[k] * (double)g[k];
   along *= inverse * inverse;
   if (normalize) by *= inverse;
@@ -292,8 +292,8 @@ static void undo(const cr_tile_shape *s, int64_t rows, double by, const int64_t 
                  const real *given, const real *g, real *out) {
   for (int64_t r = 0; r < rows; r++) {
     int64_t to = order[r] * s->width;
-    undo_row(s->width, s->normalize, by, s->normalize ? (double)inverse[r] : 1, given + to,
-             g + r * s->width, out + to);
+    undo_row(s->width, s->normalize, by, s->normalize ? (double)inverse[r] : 1,
+             s->least_norm, given + to, g + r * s->width, out + to);
   }
 }
 

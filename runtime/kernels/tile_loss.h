@@ -40,6 +40,7 @@ typedef struct cr_tile_shape {
   int64_t references;         /* 0: the rows themselves, each but for itself */
   cr_metric metric;
   bool squared, normalize;    /* cosine normalises in any case */
+  double least_norm;          /* a row is divided by its norm, but by no less than this; 0: 1e-12 */
   bool symmetric;             /* d_ij and d_ji get one weight: see pair_dist.h */
   bool gradient, reference_gradient;
   /* 0, or the size of the largest class: no class is cut by the border of a tile */

@@ -49,6 +49,12 @@ M.TupletMarginLoss = adapter("tuplet_margin", function(o, p) o.margin, o.scale =
 M.IntraPairVarianceLoss = adapter("intra_pair_variance", function(o, p)
   o.pos_eps, o.neg_eps = p.pos_eps, p.neg_eps
 end)
+-- The reference's base loss is the contrastive one with margins that fit the cosine.
+function M.ThresholdConsistentMarginLoss(p, i)
+  return { loss = crun.losses.threshold_consistent { lambda_plus = p.lambda_plus,
+    lambda_minus = p.lambda_minus, margin_plus = p.margin_plus, margin_minus = p.margin_minus }
+    (i.embeddings, i.labels) }
+end
 M.NPairsLoss = adapter("n_pairs", function() end)
 M.AngularLoss = adapter("angular", function(o, p)
   o.alpha, o.distance, o.squared, o.normalize = p.alpha, nil, nil, nil

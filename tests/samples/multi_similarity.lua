@@ -1,0 +1,16 @@
+return function(crun, rng)
+  local labels = crun.int {1, 2, 1, 3, 2, 1, 4}
+  local function sample(options)
+    return { inputs = { crun.randn(rng, 7, 4), labels }, options = options }
+  end
+  local function against(options)
+    return { inputs = { crun.randn(rng, 3, 4), crun.int {1, 2, 9}, crun.randn(rng, 7, 4), labels },
+             options = options }
+  end
+  return {
+    sample {},
+    sample { alpha = 1, beta = 4, distance = "euclidean", base = 1 },
+    sample { alpha = 1, beta = 2, distance = "dot", reduction = "sum" },
+    against { reduction = "nonzero" },
+  }
+end

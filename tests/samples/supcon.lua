@@ -1,0 +1,19 @@
+return function(crun, rng)
+  local labels = crun.int {1, 2, 1, 3, 2, 1, 4}
+  local function sample(options)
+    return { inputs = { crun.randn(rng, 7, 4), labels }, options = options }
+  end
+  local function against(options)
+    return { inputs = { crun.randn(rng, 3, 4), crun.int {1, 2, 9}, crun.randn(rng, 7, 4), labels },
+             options = options }
+  end
+  return {
+    sample {},
+    sample { variant = "in", temperature = 0.5 },
+    sample { base_temperature = 0.07, reduction = "mean" },
+    sample { distance = "euclidean", temperature = 1, reduction = "sum" },
+    sample { distance = "dot", temperature = 2 },
+    against {},
+    against { variant = "in" },
+  }
+end
