@@ -7,8 +7,8 @@
 --
 --   lp { p, power, normalize }       (sum |x_k - y_k|^p)^(power/p); normalize divides by the p-norm first
 --   euclidean, manhattan             lp with p = 2 and p = 1
---   cosine { power }                 (1 - cos)^power: smaller is nearer
---   cosine_similarity { power }      cos^power: larger is nearer
+--   cosine { power, eps }            (1 - cos)^power: smaller is nearer
+--   cosine_similarity { power, eps } cos^power: larger is nearer
 --   dot, dot_similarity { normalize, power }      -<x, y> and <x, y>
 --   snr { normalize, power }         var(x - y) / var(x): not symmetric, x is the anchor
 --                                    (Yuan and others, "Signal-to-noise ratio", CVPR 2019)
@@ -16,7 +16,7 @@
 --                                    or sqrt((x - y)' M (x - y)) for a positive semidefinite M [D D]
 --
 -- Nothing is normalised unless normalize = true says so, but by cosine (pytorch-metric-learning normalises in
--- every distance by default, its dot product too). A row of zeros stays zero: it is divided by max(norm, 1e-12).
+-- every distance by default, its dot product too). A row of zeros stays zero: it is divided by max(norm, eps), eps = 1e-12.
 -- The gradient of a distance at 0 is 0. A constant anchor has no signal: its snr is inf or nan.
 --
 -- `inverted` is true where larger is nearer. Losses only use these, so that each works with both kinds:
@@ -33,7 +33,7 @@ local options = require "crun.options"
 local M = {}
 local fail, check = crun.fail, options.check
 
-local Distance = { __name = "crun.distance", inverted = false, power = 1, p = 2, normalize = false }
+local Distance = { __name = "crun.distance", inverted = false, power = 1, p = 2, normalize = false, eps = 1e-12 }
 Distance.__index = Distance
 
 function Distance:__tostring()
@@ -56,7 +56,7 @@ local function raise(self, m) return self.power == 1 and m or m ^ self.power end
 
 -- the rows as the distance compares them
 function Distance:prepare(x)
-  if self.normalize then x = x:normalize { p = self.p } end
+  if self.normalize then x = x:normalize { p = self.p, eps = self.eps } end
   return x
 end
 
@@ -133,13 +133,14 @@ function M.manhattan(opts) return lp("manhattan", opts, 1) end
 -- sign 1: the product itself, larger is nearer; -1: its distance
 local function product(name, opts, sign, cosine)
   local o = check("distances." .. name, opts,
-    { power = { "number", 1, above = 0 }, normalize = not cosine and { "boolean", false } or nil })
+    { power = { "number", 1, above = 0 }, normalize = not cosine and { "boolean", false } or nil,
+      eps = { "number", 1e-12, least = 0 } })
   local function value(s)
     if sign > 0 then return s end
     return cosine and 1 - s or -s
   end
   return new(name, {
-    inverted = sign > 0, power = o.power, normalize = cosine or o.normalize,
+    inverted = sign > 0, power = o.power, normalize = cosine or o.normalize, eps = o.eps,
     pairs_of = function(_, x, y) return value(crun.matmul(x, y or x, { transpose_y = true })) end,
     each_of = function(_, x, y) return value((x * y):sum(2)) end,
   })

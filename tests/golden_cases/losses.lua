@@ -1,66 +1,119 @@
 --- How the golden cases of `losses` (pytorch-metric-learning's classes) are said in crun.
--- Cases that name tuples, other reducers, regularisers or the SNR distance wait for the relation object.
+-- The classes over pairs and triplets run in the composed form, which has every setting; losses_NAME.lua beside
+-- this file hold those over class weights and proxies and the self-supervised ones.
 local crun = require "crun"
+local distance_of = require "golden_cases.distances".of
+local reducer_of = require "golden_cases.reducers".of
+local regularizer_of = require "golden_cases.regularizers".of
+local losses = crun.losses
 local M = {}
 
-local function metric_options(d)
-  local o = { normalize = d.normalize_embeddings, squared = d.power == 2 }
-  if d.name == "CosineSimilarity" then o.distance = "cosine" o.normalize = false
-  elseif d.name == "DotProductSimilarity" then o.distance = "dot"
-  else o.distance = d.p == 1 and "manhattan" or "euclidean" end
-  return o
-end
+-- class -> the loss's name here, and its parameters that have another name or a value to leave out
+local classes = {
+  AngularLoss = { "angular", { "alpha" } },
+  CircleLoss = { "circle", { "m", "gamma" } },
+  ContrastiveLoss = { "contrastive", { "pos_margin", "neg_margin" }, { variant = "pml" } },
+  DynamicSoftMarginLoss = { "dynamic_soft_margin", { "min_val", "num_bins", "momentum" } },
+  FastAPLoss = { "fast_ap", { "num_bins" } },
+  GeneralizedLiftedStructureLoss = { "generalized_lifted", { "pos_margin", "neg_margin" } },
+  HistogramLoss = { "histogram", { "n_bins", "delta" } },
+  InstanceLoss = { "instance", { "gamma" } },
+  IntraPairVarianceLoss = { "intra_pair_variance", { "pos_eps", "neg_eps" } },
+  LiftedStructureLoss = { "lifted", { "pos_margin", "neg_margin" } },
+  MarginLoss = { "margin", { "margin", "nu", "beta", "learn_beta" } },
+  MultiSimilarityLoss = { "multi_similarity", { "alpha", "beta", "base" } },
+  NCALoss = { "nca", { "softmax_scale" } },
+  NPairsLoss = { "n_pairs", {} },
+  NTXentLoss = { "ntxent", { "temperature" } },
+  PNPLoss = { "pnp", { "b", "alpha", "anneal", "variant" } },
+  RankedListLoss = { "ranked_list", { "margin", "Tn", "Tp", "imbalance", "alpha" } },
+  SignalToNoiseRatioContrastiveLoss = { "snr_contrastive", { "pos_margin", "neg_margin" } },
+  SupConLoss = { "supcon", { "temperature" } },
+  ThresholdConsistentMarginLoss = { "threshold_consistent",
+    { "lambda_plus", "lambda_minus", "margin_plus", "margin_minus" } },
+  TripletMarginLoss = { "triplet", { "margin", "swap", soft = "smooth_loss" } },
+  TupletMarginLoss = { "tuplet_margin", { "margin", "scale" } },
+}
 
-local reductions = { AvgNonZeroReducer = "nonzero", MeanReducer = "mean", SumReducer = "sum" }
-
-local function reduction_of(p)
-  local r = p.reducer
-  if r.name == "MultipleReducers" then
-    r = r.reducers.loss or r.reducers.pos_loss
+--- A criterion from its description in a case. quirk: as the reference does it.
+function M.of(p, quirk)
+  local class = assert(classes[p.name], p.name)
+  local o = { composed = true, distance = distance_of(p.distance), compat = quirk and "pml" or nil }
+  for key, theirs in pairs(class[2]) do o[type(key) == "string" and key or theirs] = p[theirs] end
+  for key, value in pairs(class[3] or {}) do o[key] = value end
+  -- the reference normalises anchors and positives only; with unit rows that shows in the gradient alone
+  if p.name == "AngularLoss" then o.compat = "pml" end
+  -- torch's cosine_similarity, which it uses here, has another least norm
+  if p.name == "ThresholdConsistentMarginLoss" then o.distance = crun.distances.cosine_similarity { eps = 1e-8 } end
+  if p.reducer then o.reducer = reducer_of(p.reducer) end
+  if p.embedding_regularizer then
+    o.regularizer = { regularizer_of(p.embedding_regularizer), p.embedding_reg_weight }
   end
-  return reductions[r.name]
+  return losses[class[1]](o)
 end
 
-function M.TripletMarginLoss(p, i)
-  local o = metric_options(p.distance)
-  o.margin, o.swap, o.soft, o.reduction = p.margin, p.swap, p.smooth_loss, reduction_of(p)
-  return { loss = crun.losses.triplet(o)(i.embeddings, i.labels, i.ref_emb, i.ref_labels) }
+local function shifted(...)
+  local list = { ... }
+  for i, index in ipairs(list) do list[i] = index + 1 end
+  return list
 end
 
-function M.ContrastiveLoss(p, i)
-  local o = metric_options(p.distance)
-  o.variant, o.pos_margin, o.neg_margin = "pml", p.pos_margin, p.neg_margin
-  -- its margins for a similarity s are on s itself; ours are on the distance 1 - s, or -s for the dot product
-  if o.distance == "cosine" then o.pos_margin, o.neg_margin = 1 - p.pos_margin, 1 - p.neg_margin
-  elseif o.distance == "dot" then o.pos_margin, o.neg_margin = -p.pos_margin, -p.neg_margin end
-  local reduction = reduction_of(p)
-  o.reduction = ({ nonzero = "nonzero", mean = "sides", sum = "sum" })[reduction]
-  local loss = crun.losses.contrastive(o)(i.embeddings, i.labels, i.ref_emb, i.ref_labels)
-  -- it sums every pair in both orders, we once
-  if reduction == "sum" and not i.ref_emb then loss = loss * 2 end
-  return { loss = loss }
+local function tuples_of(i)
+  if i.idx_a1 then return shifted(i.idx_a1, i.idx_p, i.idx_a2, i.idx_n) end
+  if i.idx_a then return shifted(i.idx_a, i.idx_p, i.idx_n) end
 end
 
-function M.skip(case)
-  local p = case.params
-  if not p.distance or not ({ CosineSimilarity = 1, DotProductSimilarity = 1, LpDistance = 1 })[p.distance.name] then
-    return "distance not built"
-  end
-  if p.distance.name == "LpDistance" and p.distance.p ~= 1 and p.distance.p ~= 2 then return "distance not built" end
-  if p.distance.p == 1 and p.distance.normalize_embeddings then return "L1 normalisation not built" end
-  for name in pairs(case.inputs) do
-    if name:find "^idx" then return "tuples not built" end
-  end
-  if not case.inputs.labels then return "tuples not built" end
-  if p.embedding_regularizer then return "regularisers not built" end
-  if p.triplets_per_anchor and p.triplets_per_anchor ~= "all" then return "random triplets" end
-  if not reduction_of(p) then return "reducer not built" end
-  if p.reducer.name == "MultipleReducers" then
-    local first
-    for _, r in pairs(p.reducer.reducers) do
-      if first and r.name ~= first then return "different reducers for the sides are not built" end
-      first = r.name
+-- class numbers count from 1 for reducers by class and beta by class; where labels are not class numbers
+-- nothing needs them to be
+local function classes_from_one(labels) return labels and labels + 1 end
+
+local function call(criterion, i)
+  local labels, tuples = classes_from_one(i.labels), tuples_of(i)
+  local reference_labels = classes_from_one(i.ref_labels)
+  if tuples then return criterion(i.embeddings, labels, tuples, i.ref_emb, reference_labels) end
+  return criterion(i.embeddings, labels, i.ref_emb, reference_labels)
+end
+
+-- calls step(t, embeddings of step t, ...) over the stacked inputs, and backward() each time; returns what step
+-- returned, by step
+local function each_step(i, steps, step)
+  local results = {}
+  for t = 1, steps do
+    local function input(name)
+      local one = i[name .. "." .. t - 1]
+      if one then return one end
+      local stacked = i[name]
+      return stacked and stacked:select(1, t)
     end
+    results[t] = step(input)
+    if results[t].loss:wants_grad() then results[t].loss:backward() end
+  end
+  return results
+end
+
+local function stacked(results, name)
+  local list = {}
+  for t, result in ipairs(results) do list[t] = result[name] end
+  return crun.stack(list, 1)
+end
+
+local function sequence(p, i, criterion)
+  local results = each_step(i, #i.embeddings, function(input)
+    local loss = call(criterion, { embeddings = input "embeddings", labels = input "labels" })
+    return { loss = loss, hist = criterion:state().histogram:clone() }
+  end)
+  return { loss = stacked(results, "loss"), hist = stacked(results, "hist"), done = true }
+end
+
+for name in pairs(classes) do
+  M[name] = function(p, i, case)
+    local spec = {}
+    for key, value in pairs(p) do spec[key] = value end
+    spec.name = name
+    if i.beta then spec.beta, spec.learn_beta = i.beta, false end
+    local criterion = M.of(spec, case.quirk)
+    if i.embeddings:ndim() == 3 then return sequence(p, i, criterion) end
+    return { loss = call(criterion, i) }
   end
 end
 

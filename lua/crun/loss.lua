@@ -1,0 +1,2 @@
+local M = { defined = {} }
+return M
