@@ -20,7 +20,11 @@
 --
 -- A parameter without a gradient is left alone, and its own count of steps does not advance: that
 -- is how frozen layers and losses with several heads work. opt:without_grad() names them. A step in
--- which no parameter has a gradient is an error.
+-- which no parameter has a gradient is an error, and so is one at which a loss's own weights have a
+-- gradient and are in no optimiser.
+--
+-- A module may bring its own learning rate: one with a field lr_scale (crun.losses.arcface {
+-- lr_scale = 10, ... }) becomes a group of its own with that ratio.
 --
 -- An optimiser of your own is one function; groups, schedules and checkpoints come with it:
 --
@@ -40,6 +44,27 @@ local M = { step = crun.optim_step }
 
 local fail = crun.fail
 
+-- tensors that some optimiser holds; tensor -> who must be given to one
+local owned = setmetatable({}, { __mode = "k" })
+local awaited = setmetatable({}, { __mode = "k" })
+
+--- Says that `tensor` is trained only if an optimiser holds it: a step is an error when it has a
+-- gradient by then and is in none. where: the name of what it belongs to.
+function M.await(tensor, where)
+  if not owned[tensor] then awaited[tensor] = where end
+end
+
+local function check_awaited(opt)
+  for tensor, where in pairs(awaited) do
+    if owned[tensor] then
+      awaited[tensor] = nil
+    elseif tensor:grad() then
+      fail(where, ("its weights are learnable and in no optimiser; give it the loss too, as in %s({ net, "
+        .. "criterion }, { ... }), or call criterion:requires_grad_(false)"):format(opt.where))
+    end
+  end
+end
+
 local Optimizer = {}
 
 -- ---- what is optimised --------------------------------------------------------------------------
@@ -58,14 +83,14 @@ local function gather(where, value, group, seen, path)
       fail(where, text:format(#group.params + 1))
     end
     if seen[value] then fail(where, "a parameter is given twice") end
-    seen[value] = true
+    seen[value], owned[value] = true, true
     group.params[#group.params + 1], group.names[#group.names + 1] = value, path
   elseif has_parameters(value) then
     local tensors, names = value:parameters()
     for i, tensor in ipairs(tensors) do
       local name = (path == "" and "" or path .. ".") .. (names and names[i] or tostring(i))
       if seen[tensor] then fail(where, ("parameter '%s' is given twice"):format(name)) end
-      seen[tensor] = true
+      seen[tensor], owned[tensor] = true, true
       group.params[#group.params + 1], group.names[#group.names + 1] = tensor, name
     end
   elseif type(value) == "table" and getmetatable(value) == nil then
@@ -155,6 +180,7 @@ end
 function Optimizer:step()
   local _ <close> = crun.no_grad()
   local done = 0
+  if next(awaited) then check_awaited(self) end
   for _, group in ipairs(self.groups) do
     local o = {}
     for key in pairs(self.spec) do o[key] = group[key] end
@@ -286,6 +312,26 @@ function Optimizer:__tostring()
     #self.groups, #self.groups == 1 and "" or "s")
 end
 
+local function is_plain(value) return type(value) == "table" and getmetatable(value) == nil end
+
+-- What is optimised as a list of groups: as given where an entry has `params`; else all in one, but
+-- for modules with an lr_scale of their own.
+local function groups_of(what)
+  local alone = not is_plain(what) or what.params
+  if alone then what = { what } end
+  local plain, own, grouped = {}, {}, false
+  for _, item in ipairs(what) do
+    grouped = grouped or is_plain(item) and item.params ~= nil
+    local scale = has_parameters(item) and options.kind(item) == "module" and item.lr_scale
+    if scale then own[#own + 1] = { params = item, lr_scale = scale }
+    else plain[#plain + 1] = item end
+  end
+  if grouped then return table.move(own, 1, #own, #plain + 1, plain) end
+  if alone and #own == 0 then return plain end
+  if #plain > 0 or #own == 0 then table.insert(own, 1, plain) end
+  return own
+end
+
 --- A new kind of optimiser. spec: its options, as options.check takes them; lr must be among them.
 -- update(param, grad, state, o) changes param in place, without a graph. state is a table of its
 -- own for each parameter, kept in checkpoints: tensors and numbers; state.step counts from 1. o
@@ -301,18 +347,8 @@ function M.define(name, spec, update)
       name = name, where = where, spec = spec, update = update, groups = {},
       values = options.check(where, opts, spec), states = setmetatable({}, { __mode = "k" }),
     }, Optimizer)
-    local seen, listed = {}, false
-    if type(what) == "table" and getmetatable(what) == nil and not what.params then
-      for _, item in ipairs(what) do
-        listed = listed or type(item) == "table" and getmetatable(item) == nil and
-          item.params ~= nil
-      end
-    end
-    if listed then
-      for _, item in ipairs(what) do new_group(self, item, seen) end
-    else
-      new_group(self, what, seen)
-    end
+    local seen = {}
+    for _, item in ipairs(groups_of(what)) do new_group(self, item, seen) end
     local n = 0
     self:each(function() n = n + 1 end)
     if n == 0 then fail(where, "there are no parameters to optimise") end

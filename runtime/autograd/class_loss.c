@@ -160,6 +160,10 @@ void cr_class_softmax(cr_class_row *r) {
   double sum = cr_kernel_row_exp(v, n, largest, v);
   r->loss = log(sum) + gap;
   if (w == NULL) return;
+  if (s->norm != CR_NORM_NONE && r->norm == 0) {
+    memset(w, 0, (size_t)(n * K) * sizeof *w);
+    return;
+  }
 
   /* dL/du is e_c / sum, and for the target minus what the others have */
   double q = r->by / sum, pull = -(sum - (double)v[y]) * q;

@@ -3,8 +3,9 @@
  *   l_i = log sum_c exp(s_ic / t) - s_iy / t
  *
  * s is the cosine, the inner product, or minus the distance (squared = true: minus its square);
- * t is the temperature. Rows of both sides are normalised first unless normalize = false, so
- * "dot", the default, is the cosine.
+ * t is the temperature. Rows of both sides are normalised first, so "dot", the default, is the
+ * cosine; with normalize = false, which is for "dot" alone, embeddings keep their length. An
+ * embedding of length 0 then has gradient 0.
  *
  * embeddings [B D], labels [B] class numbers from 1, weights [C D], item_weights? [B] multiply the
  * rows' losses; reduction mean (over the rows), sum, none.
@@ -21,22 +22,27 @@ static const cr_option options[] = {
     CR_METRIC_NAMES, false },
   [SQUARED] = { "squared", 0, 0, 1, "squared distances; not of cosine and dot", CR_FLAG, NULL,
     false },
-  [NORMALIZE] = { "normalize", 1, 0, 1, "divide embeddings and weights by their norm first",
+  [NORMALIZE] = { "normalize", 1, 0, 1, "divide embeddings by their norm first; weights always are",
     CR_FLAG, NULL, false },
   [REDUCTION] = CR_REDUCTION_OPTION,
   { 0 }
 };
 
+/* <x, w / |w|> is |x| times the cosine */
 static cr_class_settings settings(const cr_call *c) {
+  bool raw = c->option[NORMALIZE] == 0;
   return (cr_class_settings){
     .row = cr_class_softmax, .reduction = (int)c->option[REDUCTION],
-    .metric = (cr_metric)c->option[DISTANCE], .squared = c->option[SQUARED] != 0,
-    .normalize = c->option[NORMALIZE] != 0, .scale = 1 / c->option[TEMPERATURE],
+    .metric = raw ? CR_COSINE : (cr_metric)c->option[DISTANCE],
+    .squared = c->option[SQUARED] != 0, .normalize = true, .scale = 1 / c->option[TEMPERATURE],
+    .norm = raw ? CR_NORM_EMBEDDING : CR_NORM_NONE,
   };
 }
 
 static bool check(cr_call *c, cr_error *err) {
   cr_class_settings s = settings(c);
+  if (c->option[NORMALIZE] == 0 && c->option[DISTANCE] != CR_DOT)
+    return cr_fail(err, CR_EVALUE, "normalize = false is for distance = \"dot\"");
   return cr_class_check(c, &s, err);
 }
 
