@@ -25,6 +25,9 @@
  * that is not a number is farthest. Without references a query's own row is left out (leave one
  * out).
  *
+ * With the neighbourhoods that metrics.reciprocal finds, distances are first mixed with how little
+ * those of two rows overlap (kernels/jaccard.h): k-reciprocal re-ranking.
+ *
  * Exact, and never more than a tile of queries by references in memory: only the R matches are
  * sorted, every other reference is counted at the place where it falls among them
  * (kernels/triplet_rows.h). Euclidean distances are compared squared. */
@@ -32,14 +35,15 @@
 #include <string.h>
 
 #include "autograd/op.h"
+#include "kernels/jaccard.h"
 #include "kernels/label_order.h"
 #include "kernels/row_stream.h"
 #include "kernels/triplet_rows.h"
 
-enum { EMBEDDINGS, LABELS, REFERENCES, REFERENCE_LABELS };
+enum { EMBEDDINGS, LABELS, REFERENCES, REFERENCE_LABELS, HOOD, HOOD_WEIGHT };
 enum { FIRST, R_PRECISION, MAP_AT_R, AVERAGE_PRECISION, RECALL, PRECISION,
        AT_K, AT_K_CLASS };
-enum { K, DISTANCE };
+enum { K, DISTANCE, LAMBDA };
 enum { S_P1, S_RP, S_MAPR, S_MAP, S_MRR, S_R1, S_R2, S_R4, S_R8, S_QUERIES,
        S_P1_CLASS, S_RP_CLASS, S_MAPR_CLASS, S_MAP_CLASS, S_MRR_CLASS };
 
@@ -48,6 +52,9 @@ static const cr_input inputs[] = {
   [LABELS]           = { "labels",           "Q",   CR_TINT,  CR_NOGRAD },
   [REFERENCES]       = { "references",       "R D", CR_TREAL, CR_OPTIONAL | CR_NOGRAD },
   [REFERENCE_LABELS] = { "reference_labels", "R",   CR_TINT,  CR_OPTIONAL | CR_NOGRAD },
+  /* of metrics.reciprocal, P = Q, or Q + R: queries first. Given: distances are re-ranked */
+  [HOOD]             = { "neighbourhood",        "P M", CR_TINT,  CR_OPTIONAL | CR_NOGRAD },
+  [HOOD_WEIGHT]      = { "neighbourhood_weight", "P M", CR_TREAL, CR_OPTIONAL | CR_NOGRAD },
   { 0 }
 };
 
@@ -69,6 +76,7 @@ static const cr_option options[] = {
   [K] = { "k", 0, 1, 1e9, "recall and precision at these; default 1, 2, 4, 8", CR_COUNTS, NULL,
           false },
   [DISTANCE] = { "distance", 0, 0, 0, "", CR_CHOICE, CR_METRIC_NAMES, false },
+  [LAMBDA] = { "lambda", 0.3, 0, 1, "share of the distance itself when re-ranking" },
   { 0 }
 };
 
@@ -93,6 +101,7 @@ typedef struct work {
   int64_t *order, *query_order, *spare;
   real *at;                     /* [Q, AT_ROWS, ks] */
   double *ideal;                /* ideal[n] = sum over i <= n of 1 / log2(1 + i) */
+  cr_jaccard jaccard;
   void *stream;
 } work;
 
@@ -101,10 +110,11 @@ static cr_stream_shape shape_of(const cr_call *c, int64_t largest) {
   cr_metric metric = (cr_metric)c->option[DISTANCE];
   size_t rank_at = 0;
   cr_stream_take(NULL, &rank_at, largest, sizeof(real));
+  size_t overlaps = c->in[HOOD] == NULL ? 0 : (size_t)c->dim[same ? 'Q' : 'R'];
   return (cr_stream_shape){
     .queries = c->dim['Q'], .references = same ? c->dim['Q'] : c->dim['R'], .width = c->dim['D'],
     .same = same, .metric = metric, .squared = metric == CR_EUCLIDEAN,
-    .row_bytes = rank_at + cr_rank_bytes(largest)
+    .row_bytes = rank_at + cr_rank_bytes(largest) + overlaps * sizeof(real)
   };
 }
 
@@ -118,8 +128,33 @@ static size_t lay_out(const cr_call *c, int64_t largest, work *k, void *scratch)
   k->spare = cr_stream_take(scratch, &used, Q > N ? Q : N, sizeof(int64_t));
   k->at = cr_stream_take(scratch, &used, Q * AT_ROWS * ks, sizeof(real));
   k->ideal = cr_stream_take(scratch, &used, largest + 1, sizeof(double));
+  if (c->in[HOOD] != NULL) {
+    k->jaccard = (cr_jaccard){ .rows = c->dim['P'], .width = c->dim['M'],
+                               .index = cr_ints(c->in[HOOD]), .lambda = c->option[LAMBDA],
+                               .weight = cr_reals(c->in[HOOD_WEIGHT]) };
+    size_t bytes = cr_jaccard_bytes(c->dim['P'], c->dim['M']);
+    void *lists = cr_stream_take(scratch, &used, 1, bytes);
+    if (scratch != NULL) cr_jaccard_start(&k->jaccard, lists);
+  }
   k->stream = scratch != NULL ? (unsigned char *)scratch + used : NULL;
   return used + cr_stream_bytes(&shape);
+}
+
+/* Neighbourhoods must be of these rows. */
+static bool check_hoods(const cr_call *c, cr_error *err) {
+  int64_t rows = c->dim['Q'] + (c->in[REFERENCES] != NULL ? c->dim['R'] : 0);
+  if ((c->in[HOOD] == NULL) != (c->in[HOOD_WEIGHT] == NULL))
+    return cr_fail(err, CR_EVALUE, "neighbourhood and neighbourhood_weight go together");
+  if (c->in[HOOD] == NULL) return true;
+  if (c->dim['P'] != rows)
+    return cr_fail(err, CR_ESHAPE, "neighbourhood must have a row for each of the %lld queries and "
+                   "references, got %lld", (long long)rows, (long long)c->dim['P']);
+  const int64_t *index = cr_ints(c->in[HOOD]);
+  for (int64_t i = 0; i < rows * c->dim['M']; i++)
+    if (index[i] < 0 || index[i] > rows)
+      return cr_fail(err, CR_EVALUE, "neighbourhood holds %lld, rows are 1 to %lld",
+                     (long long)index[i], (long long)rows);
+  return true;
 }
 
 static bool check(cr_call *c, cr_error *err) {
@@ -127,6 +162,7 @@ static bool check(cr_call *c, cr_error *err) {
   if (references != (c->in[REFERENCE_LABELS] != NULL))
     return cr_fail(err, CR_EVALUE, "references and reference_labels go together, got only %s",
                    references ? "references" : "reference_labels");
+  if (!check_hoods(c, err)) return false;
   const cr_tensor *labels = c->in[references ? REFERENCE_LABELS : LABELS];
   int64_t n = labels->shape[0];
   int64_t *order = cr_alloc(2 * (size_t)n * sizeof *order, err);
@@ -201,6 +237,10 @@ static void query(void *context, int64_t i, real *d, void *scratch) {
   int64_t N = k->N, begin, end, R = 0, excluded = 0;
   size_t rank_at = 0;
   real *u = cr_stream_take(scratch, &rank_at, k->largest, sizeof(real));
+  if (c->in[HOOD] != NULL)
+    cr_jaccard_row(&k->jaccard, i, t->same ? 0 : k->Q, N, d,
+                   (real *)(void *)((unsigned char *)scratch + rank_at +
+                                    cr_rank_bytes(k->largest)));
   for (int64_t j = 0; j < N; j++) d[j] = far_away(d[j]);
   cr_label_slice(N, t->reference_label, k->order, t->label[i], &begin, &end);
   for (int64_t s = begin; s < end; s++)
