@@ -87,7 +87,8 @@ function M.expand(embeddings, opts)
   local Q, D = z:size(1), z:size(2)
   local k = math.min(o.k, x:size(1) - (o.references and 0 or 1))
   if k < 1 then return z end
-  local d, index = crun.metrics.neighbours(z, o.references and x or nil, { k = k, distance = "cosine" })
+  local d, index = crun.metrics.neighbours(z, o.references and x or nil,
+    { k = k, distance = "cosine" })
   local weight = (1 - d):clamp { min = 0 }:pow(o.alpha)
   local out, rows = crun.zeros(Q, D), math.max(1, 2000000 // (k * D))
   for first = 1, Q, rows do
@@ -119,19 +120,21 @@ local AT_K <const> = { "recall", "recall_relevant", "precision", "precision_poss
 --- How well the nearest neighbours of a row carry its label. Keys: "precision@1", "r_precision",
 -- "map@r", "map", "mrr", and at each k of opts.k:
 --
---   recall@k              a match among the first k (CMC)   recall@k/all: of all rows, matches or not
+--   recall@k              a match among the first k (CMC)   recall@k/all: of all rows, with a match
+--                                                           or not
 --   recall_relevant@k     hits among the first k / all there are (R)
 --   precision@k           hits / k                          precision_possible@k: hits / min(k, R)
 --   map_relevant@k        sum of precisions at the hits / R
 --   map_possible@k        the same / min(k, R)              map_found@k: the same / hits
 --   ndcg@k
 --
--- each also as ".../class" (mean over classes), and "queries", the rows with another of their label:
--- only those count. (Libraries call any of the three "map@k"; here each says what it divides by.)
--- opts: distance ("euclidean", "manhattan", "cosine", "dot"); k, a list ({ 1, 2, 4, 8 }); references
--- and reference_labels: the set searched, when it is not the rows themselves; expansion: the options
--- of eval.expand, and database (false): expand the references too; rerank: true, or a table of k1
--- (20), k2 (6), lambda (0.3), width (128): k-reciprocal re-ranking (`crun help metric reciprocal`).
+-- each also as ".../class" (mean over classes), and "queries", the rows with another of their
+-- label: only those count. (Libraries call any of the three "map@k"; here each says what it divides by.)
+-- opts: distance ("euclidean", "manhattan", "cosine", "dot"); k, a list ({ 1, 2, 4, 8 });
+-- references and reference_labels: the set searched, when it is not the rows themselves; expansion:
+-- the options of eval.expand, and database (false): expand the references too; rerank: true, or a
+-- table of k1 (20), k2 (6), lambda (0.3), width (128): k-reciprocal re-ranking (`crun help metric
+-- k_reciprocal`).
 function M.retrieval(embeddings, labels, opts)
   local where = "eval.retrieval"
   options.check_value(where, "embeddings", embeddings, "tensor")
@@ -148,7 +151,7 @@ function M.retrieval(embeddings, labels, opts)
       { k1 = { "count", 20 }, k2 = { "count", 6 }, width = { "count", 128 },
         lambda = { "number", 0.3, least = 0, most = 1 } })
     local all = references and crun.cat({ embeddings, references }, 1) or embeddings
-    hood, weight = crun.metrics.reciprocal(all, { k1 = r.k1, k2 = r.k2, width = r.width,
+    hood, weight = crun.metrics.k_reciprocal(all, { k1 = r.k1, k2 = r.k2, width = r.width,
       distance = o.distance })
     lambda = r.lambda
   end
@@ -171,11 +174,11 @@ function M.retrieval(embeddings, labels, opts)
   return scores
 end
 
---- How well clusters agree with labels: a table of nmi, ami, ari, purity, homogeneity, completeness,
--- mutual_information (nats), classes, clusters.
--- clusters: an int64 tensor, or embeddings [N, D], which are then clustered by k-means (opts.seed, 1)
--- into opts.clusters clusters, as many as there are labels when left out. opts.average: "arithmetic",
--- "geometric", "min" or "max" of the entropies.
+--- How well clusters agree with labels: a table of nmi, ami, ari, purity, homogeneity,
+-- completeness, mutual_information (nats), classes, clusters.
+-- clusters: an int64 tensor, or embeddings [N, D], which are then clustered by k-means (opts.seed,
+-- 1) into opts.clusters clusters, as many as there are labels when left out. opts.average:
+-- "arithmetic", "geometric", "min" or "max" of the entropies.
 function M.clustering(labels, clusters, opts)
   local where = "eval.clustering"
   options.check_value(where, "labels", labels, "tensor")
@@ -314,7 +317,9 @@ function M.lfw(embeddings, pairs_of, row_of, distance)
   local first, second, same, fold = {}, {}, {}, {}
   for i, pair in ipairs(pairs_of) do
     for _, name in ipairs { pair.first, pair.second } do
-      if not row_of[name] then crun.fail(where, ("there is no row for picture '%s'"):format(name)) end
+      if not row_of[name] then
+        crun.fail(where, ("there is no row for picture '%s'"):format(name))
+      end
     end
     first[i], second[i], fold[i] = row_of[pair.first], row_of[pair.second], pair.fold
     same[i] = pair.same and 1 or 0

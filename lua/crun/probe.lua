@@ -23,8 +23,8 @@ local CHUNK <const> = 4000000
 local function dot(a, b) return (a * b):sum():item() end
 
 --- Minimises f by L-BFGS with a backtracking line search (Armijo).
--- f(x) gives the value (a number) and the gradient (a tensor like x). opts: iterations (200), memory
--- (10), tolerance (1e-5: stop when the largest entry of the gradient is below it).
+-- f(x) gives the value (a number) and the gradient (a tensor like x). opts: iterations (200),
+-- memory (10), tolerance (1e-5: stop when the largest entry of the gradient is below it).
 -- Returns x, the value, the number of iterations, and whether the tolerance was reached.
 function M.lbfgs(f, x, opts)
   local o = options.check("probe.lbfgs", opts, { iterations = { "count", 200 },
@@ -106,8 +106,8 @@ end
 
 --- train [N, D] and labels [N] (any integers); test [M, D] and test_labels may be left out.
 -- opts: l2 (1e-4), iterations (200), tolerance (1e-5), standardize (true).
--- Returns { accuracy (on test), train_accuracy, loss, iterations, converged }, and the weight [C, D],
--- bias [C] and class labels [C].
+-- Returns { accuracy (on test), train_accuracy, loss, iterations, converged }, and the weight [C,
+-- D], bias [C] and class labels [C].
 function M.linear(train, labels, test, test_labels, opts)
   local where = "eval.linear_probe"
   options.check_value(where, "train", train, "tensor")

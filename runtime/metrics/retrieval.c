@@ -25,8 +25,8 @@
  * that is not a number is farthest. Without references a query's own row is left out (leave one
  * out).
  *
- * With the neighbourhoods that metrics.reciprocal finds, distances are first mixed with how little
- * those of two rows overlap (kernels/jaccard.h): k-reciprocal re-ranking.
+ * With the neighbourhoods that metrics.k_reciprocal finds, distances are first mixed with how
+ * little those of two rows overlap (kernels/jaccard.h): k-reciprocal re-ranking.
  *
  * Exact, and never more than a tile of queries by references in memory: only the R matches are
  * sorted, every other reference is counted at the place where it falls among them
@@ -52,7 +52,7 @@ static const cr_input inputs[] = {
   [LABELS]           = { "labels",           "Q",   CR_TINT,  CR_NOGRAD },
   [REFERENCES]       = { "references",       "R D", CR_TREAL, CR_OPTIONAL | CR_NOGRAD },
   [REFERENCE_LABELS] = { "reference_labels", "R",   CR_TINT,  CR_OPTIONAL | CR_NOGRAD },
-  /* of metrics.reciprocal, P = Q, or Q + R: queries first. Given: distances are re-ranked */
+  /* of metrics.k_reciprocal, P = Q, or Q + R: queries first. Given: distances are re-ranked */
   [HOOD]             = { "neighbourhood",        "P M", CR_TINT,  CR_OPTIONAL | CR_NOGRAD },
   [HOOD_WEIGHT]      = { "neighbourhood_weight", "P M", CR_TREAL, CR_OPTIONAL | CR_NOGRAD },
   { 0 }

@@ -4,8 +4,8 @@
 --     local out, hn = gru(strokes, { lengths = n })        -- [T, B, 3] -> [T, B, 256], [4, B, 128]
 --
 -- Parameters carry torch's names (weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, then _l1; the
--- way back ends in _reverse) and its order of gates, so its weights load as they are. They are drawn
--- uniformly in +-1 / sqrt(hidden).
+-- way back ends in _reverse) and its order of gates, so its weights load as they are. They are
+-- drawn uniformly in +-1 / sqrt(hidden).
 --
 -- @module crun.nn.recurrent
 local crun = require "crun"

@@ -1,6 +1,6 @@
-/* reciprocal.c - the k-reciprocal neighbourhood of every row, for re-ranking
+/* k_reciprocal.c - the k-reciprocal neighbourhood of every row, for re-ranking
  *
- *   index, weight = crun.metrics.reciprocal(embeddings)     embeddings: queries, then references
+ *   index, weight = crun.metrics.k_reciprocal(embeddings)     embeddings: queries, then references
  *   crun.metrics.retrieval(z, labels, nil, nil, index, weight)  ranks by the mixed distance
  *
  * R(i) holds the rows among whose k1 nearest i is, of the k1 nearest of i (i itself among them). A
@@ -212,8 +212,8 @@ static void forward(cr_call *c) {
   for (int64_t i = 0; i < w.n; i++) c->stat[CUT] += w.cut[i];
 }
 
-const cr_op cr_metric_reciprocal = {
-  .name = "reciprocal", .help = "the k-reciprocal neighbourhood of every row, for re-ranking",
+const cr_op cr_metric_k_reciprocal = {
+  .name = "k_reciprocal", .help = "the k-reciprocal neighbourhood of every row, for re-ranking",
   .formula = "d* = lambda d / max d + (1 - lambda) (1 - s / (2 - s)),  s_ij = sum_g min(V_ig, "
              "V_jg)",
   .paper = "Zhong, Zheng, Cao, Li, \"Re-ranking person re-identification with k-reciprocal "
