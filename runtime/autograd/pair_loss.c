@@ -164,17 +164,22 @@ double cr_pair_scale(const cr_call *c, const double sum[CR_ROW_SUMS]) {
   }
 }
 
-void cr_pair_finish(cr_call *c, cr_tile *t, double scale, double loss,
-                    const double sum[CR_ROW_SUMS]) {
+void cr_pair_finish_into(cr_call *c, cr_tile *t, real *gradient, double scale, double loss,
+                         const double sum[CR_ROW_SUMS]) {
   double positives = (double)t->positive_pairs, negatives = (double)t->negative_pairs;
   double twice = t->pairs.same ? 2 : 1;
-  cr_tile_gradient(t, scale, c->saved);
+  cr_tile_gradient(t, scale, gradient);
   *cr_reals(c->out[0]) = (real)cr_tile_result(t, loss);
   c->stat[ACTIVE_SHARE] = cr_ratio(sum[CR_PAIR_ACTIVE], sum[CR_PAIR_TERMS]);
   c->stat[POSITIVE_DISTANCE] = cr_ratio(t->positive_distance, positives);
   c->stat[NEGATIVE_DISTANCE] = cr_ratio(t->negative_distance, negatives);
   c->stat[POSITIVE_PAIRS] = positives / twice;
   c->stat[NEGATIVE_PAIRS] = negatives / twice;
+}
+
+void cr_pair_finish(cr_call *c, cr_tile *t, double scale, double loss,
+                    const double sum[CR_ROW_SUMS]) {
+  cr_pair_finish_into(c, t, c->saved, scale, loss, sum);
 }
 
 void cr_pair_forward(cr_call *c, cr_row_fn row, void *context) {

@@ -72,6 +72,9 @@ double cr_pair_scale(const cr_call *c, const double sum[CR_ROW_SUMS]);
 /* scale is for the gradient gathered so far; loss is the result. */
 void cr_pair_finish(cr_call *c, cr_tile *t, double scale, double loss,
                     const double sum[CR_ROW_SUMS]);
+/* The same with the tile's gradient elsewhere than in c->saved. */
+void cr_pair_finish_into(cr_call *c, cr_tile *t, real *gradient, double scale, double loss,
+                         const double sum[CR_ROW_SUMS]);
 void cr_pair_backward(cr_call *c);
 
 /* A number a loss keeps for backward beside the gradient: k = 0 or 1. */

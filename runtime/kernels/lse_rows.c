@@ -56,6 +56,31 @@ cr_lse cr_span_lse(const real *d, cr_span span, double a, real *e) {
   return (cr_lse){ sum > 0 ? a * (double)from + log(sum) : -INFINITY, sum };
 }
 
+CR_VECTOR static void log_one_plus(int64_t n, const real *restrict d, real a, real plus,
+                                   real *restrict e) {
+  for (int64_t j = 0; j < n; j++) e[j] = cr_softplus(a * d[j] + plus);
+}
+
+CR_VECTOR static void sigmoids(int64_t n, const real *restrict d, real a, real plus,
+                               real *restrict w) {
+  for (int64_t j = 0; j < n; j++) w[j] = cr_sigmoid(a * d[j] + plus);
+}
+
+double cr_span_log_one_plus(const real *d, cr_span span, double a, double plus, real *w) {
+  enum { PIECE = 256 };
+  real piece[PIECE];
+  double sum = 0;
+  for (int k = 0; k < 2; k++) {
+    for (int64_t j = span.begin[k]; j < span.end[k]; j += PIECE) {
+      int64_t n = span.end[k] - j < PIECE ? span.end[k] - j : PIECE;
+      log_one_plus(n, d + j, (real)a, (real)plus, piece);
+      sum += cr_pairs_sum(n, piece);
+      if (w != NULL) sigmoids(n, d + j, (real)a, (real)plus, w + j);
+    }
+  }
+  return sum;
+}
+
 double cr_span_sum(const real *d, cr_span span) {
   double sum = 0;
   for (int k = 0; k < 2; k++) sum += cr_pairs_sum(span.end[k] - span.begin[k], d + span.begin[k]);

@@ -22,6 +22,9 @@ typedef struct cr_lse { double log, sum; } cr_lse;
  * be d. */
 cr_lse cr_span_lse(const real *d, cr_span span, double a, real *e);
 
+/* sum_j log(1 + e^(a d_j + plus)); w, where not NULL, gets the slopes by the exponent. */
+double cr_span_log_one_plus(const real *d, cr_span span, double a, double plus, real *w);
+
 double cr_span_sum(const real *d, cr_span span);
 /* v_j *= by; v_j = to; v_j += by */
 void cr_span_scale(real *v, cr_span span, double by);

@@ -9,7 +9,8 @@
  * The logarithm of a row's sum is one number, z_i, so a pair costs log(e^z_i + e^z_p) and nothing
  * is listed: B^2 D in two passes over tiles of rows (one when a tile holds the batch). Terms are
  * pairs, (i, p) and (p, i) both. With references the negatives are those of the row alone: a
- * reference has none of its own. Margins are on distances: for cosine, a margin m on similarities
+ * reference has none of its own. The logarithm of an empty sum counts as 0; a batch of one class
+ * gives 0. Margins are on distances: for cosine, a margin m on similarities
  * is 1 - m here, for dot it is -m. Memory: a tile of rows by B. */
 #include <math.h>
 
@@ -27,7 +28,7 @@ static const cr_option options[] = {
 };
 
 typedef struct settings {
-  double margin;            /* neg_margin - pos_margin */
+  double pos_margin, neg_margin;
   double *z;                /* by row; NULL with references */
 } settings;
 
@@ -50,7 +51,8 @@ static void row_loss(const cr_row *row, void *context) {
   for (int k = 0; k < 2; k++) {
     for (int64_t p = positives.begin[k]; p < positives.end[k]; p++) {
       double both = s->z != NULL ? cr_log_add(own.log, s->z[p]) : own.log;
-      double J = both + (double)row->d[p] + s->margin;
+      if (isinf(both)) both = row->tile->negative_pairs > 0 ? -s->neg_margin : -INFINITY;
+      double J = both + s->neg_margin + (double)row->d[p] - s->pos_margin;
       if (!(J > 0)) J = 0;
       cr_pair_term(row, J * J / 2);
       if (J > 0) push += twice * J * exp(own.log - both);
@@ -63,7 +65,7 @@ static void row_loss(const cr_row *row, void *context) {
 }
 
 static void forward(cr_call *c) {
-  settings s = { c->option[NEG_MARGIN] - c->option[POS_MARGIN], NULL };
+  settings s = { c->option[POS_MARGIN], c->option[NEG_MARGIN], NULL };
   cr_tile t;
   double sum[CR_ROW_SUMS];
   cr_pair_start(c, &t, 0);

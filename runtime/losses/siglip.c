@@ -11,10 +11,8 @@
  *
  * Terms are rows: "mean" divides by B. Cost: B R D, memory a tile of rows by R. */
 #include <math.h>
-#include <tgmath.h>
 
 #include "autograd/pair_loss.h"
-#include "kernels/vmath.h"
 
 enum { EMBEDDINGS, REFERENCES, LOG_SCALE, BIAS_TENSOR };
 enum { SCALE, BIAS };
@@ -39,40 +37,13 @@ typedef struct settings { double scale, bias, one; } settings;      /* s = one -
 
 enum { BY_SCALE = CR_PAIR_OWN, BY_BIAS };
 
-/* e = log(1 + e^u) */
-CR_VECTOR static void terms(int64_t n, const real *restrict d, real scale, real plus,
-                            real *restrict e) {
-  for (int64_t j = 0; j < n; j++) e[j] = cr_softplus(plus - scale * d[j]);
-}
-
-/* w = its slope by u */
-CR_VECTOR static void slopes(int64_t n, const real *restrict d, real scale, real plus,
-                             real *restrict w) {
-  for (int64_t j = 0; j < n; j++) w[j] = cr_sigmoid(plus - scale * d[j]);
-}
-
-static double negatives_loss(const cr_row *row, const settings *s, real plus) {
-  enum { PIECE = 256 };
-  real piece[PIECE];
-  cr_span span = cr_span_negatives(row);
-  double loss = 0;
-  for (int k = 0; k < 2; k++) {
-    for (int64_t j = span.begin[k]; j < span.end[k]; j += PIECE) {
-      int64_t n = span.end[k] - j < PIECE ? span.end[k] - j : PIECE;
-      terms(n, row->d + j, (real)s->scale, plus, piece);
-      loss += cr_pairs_sum(n, piece);
-      if (row->w != NULL) slopes(n, row->d + j, (real)s->scale, plus, row->w + j);
-    }
-  }
-  return loss;
-}
-
 static void row_loss(const cr_row *row, void *context) {
   const settings *s = context;
   double slope, plus = s->scale * s->one + s->bias;
   int64_t own = row->begin;
   double loss = cr_log_one_plus(s->scale * (double)row->d[own] - plus, &slope);
-  cr_pair_term(row, loss + negatives_loss(row, s, (real)plus));
+  loss += cr_span_log_one_plus(row->d, cr_span_negatives(row), -s->scale, plus, row->w);
+  cr_pair_term(row, loss);
   if (row->w == NULL) return;
   row->w[own] = (real)-slope;
   for (int64_t j = 0; j < row->columns; j++)

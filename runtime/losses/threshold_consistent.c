@@ -7,9 +7,9 @@
  * classes to common thresholds, so that one threshold suits all of them. Zhang and others 2023,
  * eq. 5 and 6.
  *
- * reduction = "nonzero", the default, is the mean above; "mean" divides each side by all its pairs,
- * "sum" counts (i, j) and (j, i). The numbers of pairs come before the weights, so that a batch
- * larger than a tile takes two passes of B^2 D. Memory: a tile of rows by B. */
+ * reduction = "mean" and "nonzero" are both the means above; "sum" counts (i, j) and (j, i). The numbers
+ * of pairs come before the weights, so that a batch larger than a tile takes two passes of B^2 D.
+ * Memory: a tile of rows by B. */
 #include "autograd/pair_loss.h"
 
 enum { LAMBDA_PLUS, LAMBDA_MINUS, MARGIN_PLUS, MARGIN_MINUS };
@@ -23,7 +23,7 @@ static const cr_option options[] = {
                      CR_NUMBER, NULL, false },
   [MARGIN_MINUS] = { "margin_minus", 0.5, -1e30, 1e30, "similarity up to which a negative is free",
                      CR_NUMBER, NULL, false },
-  CR_PAIR_OPTIONS(CR_COSINE, 0, CR_PAIR_NONZERO),
+  CR_PAIR_OPTIONS(CR_COSINE, 0, CR_PAIR_MEAN),
   { 0 }
 };
 
@@ -55,8 +55,8 @@ static void row_pairs(const cr_row *row, void *context) {
   walk(row, cr_span_negatives(row), &s->negative, row->sum + SIDE_SUMS);
 }
 
-static double weight(const cr_call *c, double lambda, double count, int64_t pairs) {
-  const double by[CR_ROW_SUMS] = { [CR_PAIR_TERMS] = (double)pairs, [CR_PAIR_ACTIVE] = count };
+static double weight(const cr_call *c, double lambda, double count) {
+  const double by[CR_ROW_SUMS] = { [CR_PAIR_TERMS] = count, [CR_PAIR_ACTIVE] = count };
   return lambda * cr_pair_scale(c, by);
 }
 
@@ -65,10 +65,10 @@ static void forward(cr_call *c) {
                  { -1, cr_pair_threshold(c, c->option[MARGIN_MINUS]), 0 } };
   cr_tile t;
   double sum[CR_ROW_SUMS];
-  cr_pair_start(c, &t, 1e-8);   /* as torch's cosine_similarity, which it is defined by */
+  cr_pair_start(c, &t, 1e-8);      /* as in torch's cosine_similarity, which defines it */
   cr_tile_pass(&t, row_pairs, &s, false, sum);
-  s.positive.weight = weight(c, c->option[LAMBDA_PLUS], sum[COUNT], t.positive_pairs);
-  s.negative.weight = weight(c, c->option[LAMBDA_MINUS], sum[SIDE_SUMS + COUNT], t.negative_pairs);
+  s.positive.weight = weight(c, c->option[LAMBDA_PLUS], sum[COUNT]);
+  s.negative.weight = weight(c, c->option[LAMBDA_MINUS], sum[SIDE_SUMS + COUNT]);
   if (c->wants_grad) cr_tile_pass(&t, row_pairs, &s, true, sum);
   const double active[CR_ROW_SUMS] = {
     [CR_PAIR_TERMS] = (double)(t.positive_pairs + t.negative_pairs),

@@ -56,9 +56,5 @@ function M.ThresholdConsistentMarginLoss(p, i)
     (i.embeddings, i.labels) }
 end
 M.NPairsLoss = adapter("n_pairs", function() end)
-M.AngularLoss = adapter("angular", function(o, p)
-  o.alpha, o.distance, o.squared, o.normalize = p.alpha, nil, nil, nil
-  o.raw_negatives = true
-end)
 
 return M
