@@ -59,8 +59,9 @@ local function check_awaited(opt)
     if owned[tensor] then
       awaited[tensor] = nil
     elseif tensor:grad() then
-      fail(where, ("its weights are learnable and in no optimiser; give it the loss too, as in %s({ net, "
-        .. "criterion }, { ... }), or call criterion:requires_grad_(false)"):format(opt.where))
+      local text = "its weights are learnable and in no optimiser; give it the loss too, as in " ..
+        "%s({ net, criterion }, { ... }), or call criterion:requires_grad_(false)"
+      fail(where, text:format(opt.where))
     end
   end
 end

@@ -10,9 +10,9 @@
 -- how the last batch stood (accuracy, mean distances).
 --
 -- Options of all of them, beside those of the formula (crun help loss NAME):
---   classes     a number C: labels are 1 .. C. Or the labels themselves, any whole numbers, as a list
---               or an int tensor (repeats count once, in order of size): { 7, 12, -1 }. The map is
---               kept in the state, and criterion:class_map() returns it
+--   classes     a number C: labels are 1 .. C. Or the labels themselves, any whole numbers, as a
+--               list or an int tensor (repeats count once, in order of size): { 7, 12, -1 }. The
+--               map is kept in the state, and criterion:class_map() returns it
 --   dim         the width of embeddings
 --   weights     a tensor [C D] to use instead of fresh ones; classes and dim may then be left out
 --   init, rng   a name of nn.init or a function (rng, shape) -> tensor; nn.rng unless given. By
@@ -23,80 +23,24 @@
 --   reducer     crun.reducers, in place of reduction
 --   regularizer, weight_regularizer      { crun.regularizers.NAME { }, weight } on z and on weights
 --
--- criterion(z, labels, x): labels may be a crun.relation; x is a weight for each item [B], or what a
--- miner returned. Pairs and triplets weigh an item by how often they name it, by the most frequent
--- one, as in pytorch-metric-learning; with none at all every item counts 1.
+-- criterion(z, labels, x): labels may be a crun.relation; x is a weight for each item [B], or what
+-- a miner returned. Pairs and triplets weigh an item by how often they name it, by the most
+-- frequent one, as in pytorch-metric-learning; with none at all every item counts 1.
 --
--- Without classes, dim and weights the criterion is the plain one of crun.native.losses, called with
--- everything: criterion(z, labels, weights, item_weights), labels from 1.
+-- Without classes, dim and weights the criterion is the plain one of crun.native.losses, called
+-- with everything: criterion(z, labels, weights, item_weights), labels from 1. skip_gram and nce
+-- are in crun.proxy.sampled.
 --
 -- @module crun.proxy
 local crun = require "crun"
+local base = require "crun.proxy.base"
 local nn = require "crun.nn"
 local optim = require "crun.optim"
 local options = require "crun.options"
 local initial = require "crun.nn.initial"
 
-local M = {}
 local fail, check_value = crun.fail, options.check_value
-
--- ---- labels -------------------------------------------------------------------------------------
-
--- classes = C -> C; a list or tensor of labels -> their number, and a sorted int tensor without repeats
-local function read_classes(where, classes)
-  if type(classes) == "number" then return check_value(where, "classes", classes, "count") end
-  if options.kind(classes) == "tensor" and classes:dtype() == "int64" then
-    classes = classes:reshape(classes:numel()):totable()
-  end
-  if options.kind(classes) ~= "table" or #classes == 0 then
-    fail(where, "classes must be a number, or a list or int tensor of labels, got " ..
-      options.say(classes))
-  end
-  local seen, list = {}, {}
-  for i, label in ipairs(classes) do
-    if math.type(label) ~= "integer" then
-      fail(where, ("classes must be whole numbers, got %s in place %d"):format(options.say(label), i))
-    end
-    if not seen[label] then list[#list + 1], seen[label] = label, true end
-  end
-  table.sort(list)
-  return #list, crun.int(list)
-end
-
--- label -> class number; made again when a state was loaded over the labels
-local function label_map(self)
-  if not (self._seen and self._seen:eq(self.labels):all():item() == 1) then
-    rawset(self, "_seen", self.labels:clone())
-    rawset(self, "_map", {})
-    for class, label in ipairs(self.labels:totable()) do self._map[label] = class end
-  end
-  return self._map
-end
-
--- labels as class numbers 1 .. C
-local function class_numbers(self, labels)
-  if options.kind(labels) ~= "tensor" or labels:dtype() ~= "int64" or labels:ndim() ~= 1 then
-    fail(self._where, "labels must be an int tensor [B], got " .. options.say(labels))
-  end
-  if #labels == 0 then return labels end
-  if not self.labels then
-    local least, most = labels:amin():item(), labels:amax():item()
-    if least < 1 or most > self.classes then
-      fail(self._where, ("labels must be in 1..%d, got %d; others are named, as in classes = { 0, 1 }")
-        :format(self.classes, least < 1 and least or most))
-    end
-    return labels
-  end
-  local map, out = label_map(self), labels:totable()
-  for row, label in ipairs(out) do
-    out[row] = map[label] or fail(self._where,
-      ("label %d in row %d is none of the %d classes; criterion:class_map() lists them")
-        :format(label, row, self.classes))
-  end
-  return crun.int(out)
-end
-
--- ---- the class ----------------------------------------------------------------------------------
+local class_numbers = base.class_numbers
 
 -- options of the object, beside those of the formula
 local owning = {
@@ -105,58 +49,18 @@ local owning = {
   weight_regularizer = "any?",
 }
 
--- settings that may change later, and are not the C loss's
-local settable = { reducer = true, regularizer = true, weight_regularizer = true, lr_scale = true }
+-- those that may change later
+local function any(_, value) return value end
+local settable = {
+  reducer = function(self, value) return require("crun.reducers").named(self._where, value) end,
+  lr_scale = function(self, value)
+    return check_value(self._where, "lr_scale", value, owning.lr_scale)
+  end,
+  regularizer = any, weight_regularizer = any,
+}
 
-local Proxy = nn.class "Proxy"
-local set_field = Proxy.__newindex
-
--- options and statistics live in the C criterion
-local function index(class)
-  return function(self, key)
-    local native = rawget(self, "_native")
-    if native and (key == "stats" or rawget(self, "_known")[key]) then return native[key] end
-    return class[key]
-  end
-end
-
-local function newindex(self, key, value)
-  if rawget(self, "_known") and self._known[key] then
-    self._native[key] = value
-  elseif settable[key] and value ~= nil then
-    rawset(self, key, self:check_setting(key, value))
-  else
-    set_field(self, key, value)
-  end
-end
-
-function Proxy:check_setting(key, value)
-  if key == "reducer" then return require("crun.reducers").named(self._where, value) end
-  return check_value(self._where, key, value, owning[key])
-end
-
-local function class_of(name, base)
-  local class = nn.class(name, base)
-  class.__index, class.__newindex = index(class), newindex
-  return class
-end
-
--- The C criterion made from those of opts that are its own; the others, checked.
-local function split_options(self, name, opts, extra)
-  local spec, known, theirs, ours = {}, {}, {}, {}
-  for key, line in pairs(owning) do spec[key] = line end
-  for key, line in pairs(extra or {}) do spec[key] = line end
-  for _, o in ipairs(crun.describe("losses", name).options) do
-    known[o.name] = true
-    if not spec[o.name] then spec[o.name] = "any?" end
-  end
-  for key, value in pairs(options.check(self._where, opts, spec)) do
-    (known[key] and theirs or ours)[key] = value
-  end
-  rawset(self, "_native", crun.native.losses[name](theirs))
-  rawset(self, "_known", known)
-  return ours
-end
+local Proxy = base.class("Proxy", nil, settable)
+Proxy.class_map = base.class_map
 
 -- the rng and the start of weights
 local function fresh(self, o, shape, default)
@@ -169,9 +73,11 @@ local function centers_of(self)
 end
 
 function Proxy:init(name, kind, opts)
-  rawset(self, "_where", "losses." .. name)
   rawset(self, "_kind", kind)
-  local o = split_options(self, name, opts, kind.options)
+  local spec = {}
+  for key, line in pairs(owning) do spec[key] = line end
+  for key, line in pairs(kind.options or {}) do spec[key] = line end
+  local o = base.split_options(self, name, opts, spec)
   local centers = centers_of(self)
   if o.weights then
     if o.weights:ndim() ~= 2 then fail(self._where, "weights must have shape [C D]") end
@@ -180,7 +86,7 @@ function Proxy:init(name, kind, opts)
   end
   if o.classes == nil then fail(self._where, "classes is missing: their number, or the labels") end
   if o.dim == nil then fail(self._where, "dim is missing: the width of the embeddings") end
-  local count, labels = read_classes(self._where, o.classes)
+  local count, labels = base.read_classes(self._where, o.classes)
   rawset(self, "classes", count)
   rawset(self, "dim", o.dim)
   if labels then self.labels = labels end
@@ -188,8 +94,8 @@ function Proxy:init(name, kind, opts)
   if o.weights then
     local got = o.weights:shape()
     if got[1] ~= shape[1] or got[2] ~= shape[2] then
-      fail(self._where, ("weights must have shape [%d, %d], got [%d, %d]"):format(shape[1], shape[2],
-        got[1], got[2]))
+      fail(self._where, ("weights must have shape [%d, %d], got [%d, %d]"):format(shape[1],
+        shape[2], got[1], got[2]))
     end
     self.weight = o.weights
   else
@@ -208,7 +114,9 @@ local function supervision(self, labels, x)
   if options.kind(labels) ~= "relation" and x == nil then return class_numbers(self, labels) end
   local relation = require "crun.relation"
   local r = relation.of(self._where, labels, nil, x)
-  if r.reference_labels then fail(self._where, "takes no reference set: classes are its references") end
+  if r.reference_labels then
+    fail(self._where, "takes no reference set: classes are its references")
+  end
   local own = class_numbers(self, relation.labels(self._where, r))
   return own, r:element_weights(#own, self._kind.anchors_only)
 end
@@ -216,11 +124,8 @@ end
 -- one number from a criterion's losses by element, and the prices of regularisers
 local function reduce(self, losses, labels)
   local reducers = require "crun.reducers"
-  local parts
-  if self._kind.parts then parts = self._kind.parts(self, losses, labels)
-  else
-    parts = { { name = "loss", losses = losses, kind = "element", anchor = crun.arange(1, #labels) } }
-  end
+  local parts = self._kind.parts and self._kind.parts(self, losses, labels)
+    or { { name = "loss", losses = losses, kind = "element", anchor = crun.arange(1, #labels) } }
   return reducers.reduce(self.reducer, parts, { labels = labels, rows = #labels,
     zero = losses:reshape(losses:numel()):narrow(1, 1, 0):sum() })
 end
@@ -248,14 +153,6 @@ function Proxy:forward(z, labels, x)
     end
   end
   return loss
-end
-
---- The labels by class number, as a list: class_map()[1] is the label of class 1.
-function Proxy:class_map()
-  if self.labels then return self.labels:totable() end
-  local map = {}
-  for class = 1, self.classes do map[class] = class end
-  return map
 end
 
 function Proxy:describe()
@@ -327,7 +224,7 @@ function kinds.center.after(self, z, classes)
   if not self.learn and self.training and z:wants_grad() then self:move(z, classes) end
 end
 
---- Moves the centres: c_j - alpha sum_{i of class j} (c_j - x_i) / (1 + n_j). labels: class numbers.
+--- Moves the centres: c_j - alpha sum_{i of class j} (c_j - x_i) / (1 + n_j).
 local function move(self, z, classes)
   local _ <close> = crun.no_grad()
   local z0, weight = z:detach(), self.weight:detach()
@@ -359,27 +256,20 @@ local function get_outliers(self, z, labels, opts)
   return order:masked_select(far:index_select(order)), rows
 end
 
-local function constructor(name, kind)
-  local class = class_of(name, Proxy)
+local M = {}
+
+for name, kind in pairs(kinds) do
+  local class = base.class(name, Proxy, settable)
   if name == "subcenter_arcface" then class.get_outliers = get_outliers end
   if name == "center" then
     class.move = move
     --- The same for labels as the loss takes them.
     function class:update(z, labels) return move(self, z, (class_numbers(self, labels))) end
   end
-  return function(opts)
-    if opts == nil or options.kind(opts) == "table" and not (opts.classes or opts.dim or opts.weights) then
-      for key in pairs(opts or {}) do
-        if owning[key] then
-          fail("losses." .. name, ("%s is for a loss that owns its weights; give classes and dim too"):format(key))
-        end
-      end
-      return crun.native.losses[name](opts or {})
-    end
-    return class(name, kind, opts)
-  end
+  M[name] = base.constructor(name, { "classes", "dim", "weights" }, owning,
+    function(opts) return class(name, kind, opts) end)
 end
 
-for name, kind in pairs(kinds) do M[name] = constructor(name, kind) end
+for name, make in pairs(require "crun.proxy.sampled") do M[name] = make end
 
 return M

@@ -15,7 +15,8 @@ end
 
 function M.skipgram_negative_sampling(p, i)
   local criterion = crun.native.losses.skip_gram { reduction = p.reduction }
-  return { loss = criterion(i.input_table, i.output_table, i.center + 1, i.context + 1, i.negatives + 1) }
+  return { loss = criterion(i.input_table, i.output_table, i.center + 1, i.context + 1,
+                            i.negatives + 1) }
 end
 
 return M

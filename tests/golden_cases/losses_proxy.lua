@@ -8,8 +8,8 @@ local M = {}
 
 local function reducer(r)
   local by = {
-    MeanReducer = reducers.mean, SumReducer = reducers.sum, AvgNonZeroReducer = reducers.avg_non_zero,
-    DivisorReducer = reducers.divisor,
+    MeanReducer = reducers.mean, SumReducer = reducers.sum, DivisorReducer = reducers.divisor,
+    AvgNonZeroReducer = reducers.avg_non_zero,
     ThresholdReducer = function() return reducers.threshold { low = r.low, high = r.high } end,
     ClassWeightedReducer = function() return reducers.class_weighted { weights = r.weights } end,
     PerAnchorReducer = function() return reducers.per_anchor { reducer = reducer(r.reducer) } end,
@@ -51,7 +51,7 @@ local function adapter(name, weights, columns, own)
   return function(p, i)
     local o = own and own(p) or {}
     local w = i[weights]
-    o.classes, o.weights = names(p.num_classes or w:size(columns and 2 or 1)), columns and w:t() or w
+    o.classes, o.weights = names(p.num_classes), columns and w:t() or w
     o.regularizer = regularizer(p.embedding_regularizer, p.embedding_reg_weight)
     o.weight_regularizer = regularizer(p.weight_regularizer, p.weight_reg_weight)
     -- the mean and the sum are what C does, the others go by the losses of elements
@@ -99,7 +99,8 @@ function M.P2SGradLoss(_, i)
   local criterion = proxy.p2sgrad { classes = names(#leaf), weights = leaf }
   local loss = criterion(i.embeddings, i.labels)
   loss:backward()
-  return { loss = loss, done = true, ["grad.weight"] = leaf:grad():t(), weight_normalized = leaf:detach():t() }
+  return { loss = loss, done = true, ["grad.weight"] = leaf:grad():t(),
+           weight_normalized = leaf:detach():t() }
 end
 
 M["SubCenterArcFaceLoss.get_outliers"] = function(p, i)
