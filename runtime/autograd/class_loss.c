@@ -62,7 +62,7 @@ double cr_class_multiple(double s, double m, double *slope) {
   return sign * t[1] - 2 * k;
 }
 
-/* ---- softmax row ----------------------------------------------------------------------------- */
+/* ---- loops over a row ------------------------------------------------------------------------ */
 
 /* v = a (offset - d) */
 CR_VECTOR static void similarities(int64_t n, const real *restrict d, real a, real offset,
@@ -70,7 +70,8 @@ CR_VECTOR static void similarities(int64_t n, const real *restrict d, real a, re
   for (int64_t c = 0; c < n; c++) v[c] = a * (offset - d[c]);
 }
 
-CR_VECTOR static void scaled(int64_t n, const real *restrict e, real by, real *restrict w) {
+/* w may be e */
+CR_VECTOR static void scaled(int64_t n, const real *e, real by, real *w) {
   for (int64_t c = 0; c < n; c++) w[c] = by * e[c];
 }
 
@@ -109,45 +110,93 @@ CR_VECTOR static double square_sum(int64_t n, const real *x) {
 
 static real offset_of(const cr_class_settings *s) { return s->metric == CR_COSINE ? 1 : 0; }
 
-/* The similarity of one class from the distances d of its rows. slope, if wanted, receives its
- * derivative by each row's similarity. */
-static double pooled(const cr_class_settings *s, const real *d, double *slope) {
-  double offset = (double)offset_of(s), sum = 0, value = 0;
+/* ---- pooling the rows of a class ------------------------------------------------------------- */
+
+static int64_t nearest(int64_t n, const real *d) {
   int64_t near = 0;
-  for (int64_t k = 1; k < s->centers; k++)
+  for (int64_t k = 1; k < n; k++)
     if (d[k] < d[near]) near = k;
-  if (s->pool == CR_POOL_MAX) {
-    for (int64_t k = 0; slope != NULL && k < s->centers; k++) slope[k] = k == near;
-    return offset - (double)d[near];
-  }
-  for (int64_t k = 0; k < s->centers; k++) {
-    double e = exp(((double)d[near] - (double)d[k]) / s->gamma);
-    sum += e;
-    value += e * (offset - (double)d[k]);
-  }
-  value /= sum;
-  for (int64_t k = 0; slope != NULL && k < s->centers; k++) {
-    double share = exp(((double)d[near] - (double)d[k]) / s->gamma) / sum;
-    slope[k] = share * (1 + (offset - (double)d[k] - value) / s->gamma);
-  }
-  return value;
+  return near;
 }
+
+/* e = (least d of the class - d) / gamma */
+CR_VECTOR static void below_nearest(int64_t classes, int64_t K, const real *restrict d, real by,
+                                    real *restrict e) {
+  for (int64_t c = 0; c < classes; c++) {
+    real least = d[c * K];
+    for (int64_t k = 1; k < K; k++) least = d[c * K + k] < least ? d[c * K + k] : least;
+    for (int64_t k = 0; k < K; k++) e[c * K + k] = by * (least - d[c * K + k]);
+  }
+}
+
+/* e becomes shares that sum to 1 in each class; pooled = sum share (offset - d) */
+CR_VECTOR static void shares(int64_t classes, int64_t K, const real *restrict d, real offset,
+                             real *restrict e, real *restrict pooled) {
+  for (int64_t c = 0; c < classes; c++) {
+    real sum = 0, value = 0;
+    for (int64_t k = 0; k < K; k++) sum += e[c * K + k];
+    for (int64_t k = 0; k < K; k++) e[c * K + k] *= 1 / sum;
+    for (int64_t k = 0; k < K; k++) value += e[c * K + k] * (offset - d[c * K + k]);
+    pooled[c] = value;
+  }
+}
+
+static void pool(cr_class_row *r) {
+  const cr_class_settings *s = r->settings;
+  const real *d = r->row->d;
+  int64_t n = r->classes, K = s->centers;
+  real offset = offset_of(s);
+  if (s->pool == CR_POOL_MAX) {
+    for (int64_t c = 0; c < n; c++) r->pooled[c] = offset - d[c * K + nearest(K, d + c * K)];
+    return;
+  }
+  below_nearest(n, K, d, (real)(1 / s->gamma), r->share);
+  cr_kernel_row_exp(r->share, n * K, 0, r->share);
+  shares(n, K, d, offset, r->share, r->pooled);
+}
+
+/* w from g, the derivative by minus the pooled similarity of each class */
+CR_VECTOR static void unpool_soft(int64_t classes, int64_t K, const real *restrict d, real offset,
+                                  real by, const real *restrict share,
+                                  const real *restrict pooled, const real *restrict g,
+                                  real *restrict w) {
+  for (int64_t c = 0; c < classes; c++) {
+    real base = 1 + by * (offset - pooled[c]);
+    for (int64_t k = c * K; k < c * K + K; k++) w[k] = g[c] * share[k] * (base - by * d[k]);
+  }
+}
+
+static void unpool(const cr_class_row *r, const real *g) {
+  const cr_class_settings *s = r->settings;
+  const real *d = r->row->d;
+  real *w = r->row->w;
+  int64_t n = r->classes, K = s->centers;
+  if (s->pool == CR_POOL_SOFT) {
+    unpool_soft(n, K, d, offset_of(s), (real)(1 / s->gamma), r->share, r->pooled, g, w);
+    return;
+  }
+  memset(w, 0, (size_t)(n * K) * sizeof *w);
+  for (int64_t c = 0; c < n; c++) w[c * K + nearest(K, d + c * K)] = g[c];
+}
+
+/* ---- softmax row ----------------------------------------------------------------------------- */
 
 void cr_class_softmax(cr_class_row *r) {
   const cr_class_settings *s = r->settings;
   const real *d = r->row->d;
   real *v = r->v, *w = r->row->w, offset = offset_of(s);
-  int64_t n = r->classes, y = r->target, K = s->centers;
+  int64_t n = r->classes, y = r->target;
+  bool one = s->pool == CR_POOL_ONE;
   double a = s->norm == CR_NORM_EMBEDDING ? s->scale * r->norm : s->scale;
   double unit = s->norm == CR_NORM_BOTH ? r->norm * r->target_norm : 1;
-  double slope = 1, own, cosine, hard;
+  double slope = 1;
 
-  if (s->pool == CR_POOL_ONE) similarities(n, d, (real)a, offset, v);
-  else
-    for (int64_t c = 0; c < n; c++) v[c] = (real)(a * pooled(s, d + c * K, NULL));
-  own = s->pool == CR_POOL_ONE ? (double)(offset - d[y]) : pooled(s, d + y * K, NULL);
-  cosine = unit > 0 ? own / unit : 0;
-  hard = s->target != NULL ? s->target(cosine, s->margin, &slope) : cosine;
+  if (!one) pool(r);
+  if (one) similarities(n, d, (real)a, offset, v);
+  else scaled(n, r->pooled, (real)a, v);
+  double own = (double)(one ? offset - d[y] : r->pooled[y]);
+  double cosine = unit > 0 ? own / unit : 0;
+  double hard = s->target != NULL ? s->target(cosine, s->margin, &slope) : cosine;
 
   /* the largest logit without and with the target's */
   real easy = v[y];
@@ -161,23 +210,12 @@ void cr_class_softmax(cr_class_row *r) {
   r->loss = log(sum) + gap;
   if (w == NULL) return;
   if (s->norm != CR_NORM_NONE && r->norm == 0) {
-    memset(w, 0, (size_t)(n * K) * sizeof *w);
+    memset(w, 0, (size_t)r->row->columns * sizeof *w);
     return;
   }
 
   /* dL/du is e_c / sum, and for the target minus what the others have */
   double q = r->by / sum, pull = -(sum - (double)v[y]) * q;
-  if (s->pool == CR_POOL_ONE) {
-    scaled(n, v, (real)(-a * q), w);
-    w[y] = (real)(-a * slope * pull);
-  } else {
-    double by[K];
-    for (int64_t c = 0; c < n; c++) {
-      pooled(s, d + c * K, by);
-      double g = c == y ? slope * pull : q * (double)v[c];
-      for (int64_t k = 0; k < K; k++) w[c * K + k] = (real)(-a * g * by[k]);
-    }
-  }
   if (s->norm == CR_NORM_EMBEDDING) {
     v[y] = 0;
     r->along = s->scale * (q * mean_of(n, v, d, offset) + pull * hard);
@@ -186,6 +224,10 @@ void cr_class_softmax(cr_class_row *r) {
     r->along = turn * r->target_norm;
     r->target_along = turn * r->norm;
   }
+  real *g = one ? w : v;
+  scaled(n, v, (real)(-a * q), g);
+  g[y] = (real)(-a * slope * pull);
+  if (!one) unpool(r, g);
 }
 
 /* ---- call ------------------------------------------------------------------------------------ */
@@ -196,12 +238,18 @@ static int64_t centers_of(const cr_class_settings *s) { return s->centers > 1 ? 
 
 static bool in_backward(const cr_class_settings *s) { return s->reduction == CR_NONE; }
 
+/* what a row needs: logits; with pooling also similarities, and a share for each row of weights */
+static size_t row_numbers(const cr_call *c, const cr_class_settings *s) {
+  int64_t rows = c->dim['C'], classes = rows / centers_of(s);
+  return (size_t)(s->pool == CR_POOL_ONE ? classes : 2 * classes + rows);
+}
+
 static cr_tile_shape shape_of(const cr_call *c, const cr_class_settings *s, bool gradient) {
   return (cr_tile_shape){
     .rows = c->dim['B'], .width = c->dim['D'], .references = c->dim['C'],
     .metric = s->metric, .squared = s->squared, .normalize = s->normalize,
     .gradient = gradient, .reference_gradient = c->want[WEIGHTS],
-    .row_scratch_bytes = (size_t)(c->dim['C'] / centers_of(s)) * sizeof(real),
+    .row_scratch_bytes = row_numbers(c, s) * sizeof(real),
   };
 }
 
@@ -267,8 +315,10 @@ static void do_row(const cr_row *row, void *context) {
   const cr_call *c = j->c;
   const cr_class_settings *s = j->settings;
   int64_t i = row->tile->order[row->i], D = c->dim['D'];
-  cr_class_row r = { .settings = s, .row = row, .v = row->scratch,
-                     .classes = c->dim['C'] / s->centers,
+  int64_t classes = c->dim['C'] / s->centers;
+  real *v = row->scratch;
+  cr_class_row r = { .settings = s, .row = row, .v = v, .pooled = v + classes,
+                     .share = v + 2 * classes, .classes = classes,
                      .target = cr_ints(c->in[LABELS])[i] - 1,
                      .by = item_weight(c, i) / j->divisor * (j->gout ? (double)j->gout[i] : 1) };
   if (s->norm != CR_NORM_NONE) r.norm = sqrt(square_sum(D, cr_reals(c->in[EMBEDDINGS]) + i * D));

@@ -52,6 +52,7 @@ typedef struct cr_class_row {
   int64_t classes, target;    /* the label, from 0 */
   double by, norm, target_norm; /* norms: 0 where not asked for */
   real *v;                    /* [classes], free to use */
+  real *pooled, *share;       /* [classes], [C]: where there is pooling */
   /* to be set */
   double loss, right;         /* l_i; 1 where no other class is more similar than the label's */
   double along, target_along; /* dL/d|x| and dL/d|w_y| at constant distances */
