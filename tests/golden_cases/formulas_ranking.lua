@@ -18,4 +18,11 @@ function M.smooth_ap(p, i)
   return { loss = criterion(i.embeddings, i.labels), ap = crun.tensor(ap) }
 end
 
+function M.lmnn(p, i)
+  local criterion = crun.losses.lmnn { margin = p.margin, mu = p.mu, reduction = p.reduction }
+  local x = i.L and i.embeddings:matmul(i.L:t()) or i.embeddings
+  local loss = criterion(x, i.labels, i.target_neighbors + 1)
+  return { loss = loss, pull = criterion.stats.pull, push = criterion.stats.push }
+end
+
 return M

@@ -66,6 +66,40 @@ function M.PNPLoss(p, i)
                                     reduction = reduction_of(p) } (i.embeddings, i.labels) }
 end
 
+function M.InstanceLoss(p, i)
+  return { loss = crun.losses.instance { gamma = p.gamma, reduction = reduction_of(p) } (i.embeddings, i.labels) }
+end
+
+function M.SignalToNoiseRatioContrastiveLoss(p, i)
+  local reduction = ({ nonzero = "nonzero", mean = "sides", sum = "sum" })[reduction_of(p)]
+  local criterion = crun.losses.snr_contrastive { pos_margin = p.pos_margin, neg_margin = p.neg_margin,
+                                                  normalize = p.distance.normalize_embeddings, reduction = reduction }
+  return { loss = criterion(i.embeddings, i.labels, i.ref_emb, i.ref_labels) }
+end
+
+-- A sequence is several batches, stacked, on one histogram.
+function M.DynamicSoftMarginLoss(p, i, case)
+  local o = options_of(p)
+  o.min_val, o.momentum = p.min_val, p.momentum
+  local criterion, histogram = crun.losses.dynamic_soft_margin(o), crun.zeros(p.num_bins)
+  if not case.arrays.hist then
+    return { loss = criterion(i.embeddings, i.labels, i.ref_emb, i.ref_labels, histogram) }
+  end
+  local losses, histograms = {}, {}
+  for step = 1, i.embeddings:size(1) do
+    local labels = i.labels:ndim() == 2 and i.labels:select(1, step) or i.labels
+    local loss = criterion(i.embeddings:select(1, step), labels, nil, nil, histogram)
+    loss:backward()
+    losses[step], histograms[step] = loss:item(), histogram:totable()
+  end
+  return { loss = crun.tensor(losses), hist = crun.tensor(histograms), done = true }
+end
+
+function M.ManifoldLoss(p, i)
+  local criterion = crun.losses.manifold { alpha = p.alpha, margin = p.margin, lambda_c = p.lambdaC }
+  return { loss = criterion(i.embeddings, i.meta_classes + 1, i.proxies) }
+end
+
 local mine = { MarginLoss = true, RankedListLoss = true, FastAPLoss = true, HistogramLoss = true, PNPLoss = true,
                InstanceLoss = true, DynamicSoftMarginLoss = true, ManifoldLoss = true,
                SignalToNoiseRatioContrastiveLoss = true }

@@ -1,0 +1,8 @@
+return function(crun, rng)
+  local labels = crun.int {1, 2, 1, 3, 2, 1}
+  local function sample(options) return { inputs = { crun.randn(rng, 6, 4), labels }, options = options } end
+  return {
+    sample {}, sample { squared = true, reduction = "sum" }, sample { distance = "cosine" },
+    { inputs = { crun.randn(rng, 3, 4), crun.int {1, 2, 9}, crun.randn(rng, 6, 4), labels } },
+  }
+end
