@@ -17,4 +17,27 @@ function M.barlow_twins(p, i)
                     (i.view1, i.view2) }
 end
 
+-- one sequence as a batch of one
+local function one(x) return x:reshape(1, x:size(1), x:ndim() > 1 and x:size(2) or 1) end
+
+function M.soft_dtw(p, i)
+  if i.D then
+    return { loss = crun.soft_dtw(i.D:unsqueeze(1), { gamma = p.gamma }):sum() }
+  end
+  return { loss = crun.losses.soft_dtw { gamma = p.gamma } (one(i.x), one(i.y)) }
+end
+
+function M.soft_dtw_divergence(p, i)
+  return { loss = crun.losses.soft_dtw { gamma = p.gamma, divergence = true } (one(i.x), one(i.y)) }
+end
+
+function M.dtw(p, i)
+  local cost = p.cost == "abs" and "manhattan" or "squared"
+  local x, y, options = one(i.x), one(i.y), { cost = cost, window = p.window }
+  local distance, path, steps, accumulated = crun.dtw(x, y, { cost = cost, window = p.window, path = true })
+  assert(crun.allclose(distance, crun.dtw(x, y, options), 1e-6, 1e-6))
+  return { distance = distance[1], path = path[1]:narrow(1, 1, steps[1]) - 1,
+           accumulated = accumulated[1] }
+end
+
 return M

@@ -1,0 +1,3 @@
+return function(crun, rng)
+  return { { inputs = { crun.randn(rng, 3, 4, 2), crun.randn(rng, 2, 5, 2) }, options = {} } }
+end
