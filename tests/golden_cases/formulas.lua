@@ -78,4 +78,10 @@ function M.bce_probabilities(p, i)
                     (i.probabilities, i.targets) }
 end
 
+for _, group in ipairs { "lse", "ranking", "proxy", "ssl" } do
+  local found, adapters = pcall(require, "golden_cases.formulas_" .. group)
+  if not found and not tostring(adapters):find("not found", 1, true) then error(adapters, 0) end
+  for name, adapter in pairs(found and adapters or {}) do M[name] = adapter end
+end
+
 return M

@@ -10,13 +10,13 @@ local M = {}
 
 -- class -> the loss's name here, and its parameters that have another name or a value to leave out
 local classes = {
-  AngularLoss = { "angular", { "alpha" } },
+  AngularLoss = { "angular", { "alpha" }, { raw_negatives = true } },
   CircleLoss = { "circle", { "m", "gamma" } },
   ContrastiveLoss = { "contrastive", { "pos_margin", "neg_margin" }, { variant = "pml" } },
   DynamicSoftMarginLoss = { "dynamic_soft_margin", { "min_val", "num_bins", "momentum" } },
-  FastAPLoss = { "fast_ap", { "num_bins" } },
+  FastAPLoss = { "fast_ap", { bins = "num_bins" } },
   GeneralizedLiftedStructureLoss = { "generalized_lifted", { "pos_margin", "neg_margin" } },
-  HistogramLoss = { "histogram", { "n_bins", "delta" } },
+  HistogramLoss = { "histogram", { "delta", bins = "n_bins" } },
   InstanceLoss = { "instance", { "gamma" } },
   IntraPairVarianceLoss = { "intra_pair_variance", { "pos_eps", "neg_eps" } },
   LiftedStructureLoss = { "lifted", { "pos_margin", "neg_margin" } },
@@ -41,8 +41,6 @@ function M.of(p, quirk)
   local o = { composed = true, distance = distance_of(p.distance), compat = quirk and "pml" or nil }
   for key, theirs in pairs(class[2]) do o[type(key) == "string" and key or theirs] = p[theirs] end
   for key, value in pairs(class[3] or {}) do o[key] = value end
-  -- the reference normalises anchors and positives only; with unit rows that shows in the gradient alone
-  if p.name == "AngularLoss" then o.compat = "pml" end
   -- torch's cosine_similarity, which it uses here, has another least norm
   if p.name == "ThresholdConsistentMarginLoss" then o.distance = crun.distances.cosine_similarity { eps = 1e-8 } end
   if p.reducer then o.reducer = reducer_of(p.reducer) end
@@ -97,7 +95,7 @@ local function stacked(results, name)
   return crun.stack(list, 1)
 end
 
-local function sequence(p, i, criterion)
+local function sequence(i, criterion)
   local results = each_step(i, #i.embeddings, function(input)
     local loss = call(criterion, { embeddings = input "embeddings", labels = input "labels" })
     return { loss = loss, hist = criterion:state().histogram:clone() }
@@ -112,8 +110,87 @@ for name in pairs(classes) do
     spec.name = name
     if i.beta then spec.beta, spec.learn_beta = i.beta, false end
     local criterion = M.of(spec, case.quirk)
-    if i.embeddings:ndim() == 3 then return sequence(p, i, criterion) end
+    if i.embeddings:ndim() == 3 then return sequence(i, criterion) end
     return { loss = call(criterion, i) }
+  end
+end
+
+-- ---- criteria that hold others ------------------------------------------------------------------
+
+local bounds_of = { CosineSimilarity = function(x) return 1 - x end, DotProductSimilarity = function(x) return -x end }
+
+-- a miner from its description; its margins are on distances here
+local function miner_of(m)
+  if not m then return false end
+  local bound = bounds_of[m.distance.name] or function(x) return x end
+  local o = { distance = distance_of(m.distance) }
+  if m.name == "MultiSimilarityMiner" then
+    o.epsilon = m.epsilon
+    return crun.miners.multi_similarity(o)
+  elseif m.name == "PairMarginMiner" then
+    o.pos_margin, o.neg_margin = bound(m.pos_margin), bound(m.neg_margin)
+    return crun.miners.pair_margin(o)
+  elseif m.name == "TripletMarginMiner" then
+    o.margin, o.type_of_triplets = m.margin, m.type_of_triplets
+    return crun.miners.triplet_margin(o)
+  end
+  error("no such miner: " .. tostring(m.name))
+end
+
+function M.MultipleLosses(p, i)
+  local list, miners = {}, {}
+  for k, one in ipairs(p.losses) do
+    list[k], miners[k] = M.of(one), miner_of(p.miners and p.miners[k])
+  end
+  local criterion = losses.multiple { losses = list, weights = p.weights, miners = miners }
+  return { loss = criterion(i.embeddings, i.labels) }
+end
+
+function M.SelfSupervisedLoss(p, i, case)
+  local criterion = losses.self_supervised { loss = M.of(p.loss, case.quirk), symmetric = p.symmetric }
+  return { loss = criterion(i.embeddings, i.ref_emb) }
+end
+
+-- The reference lists pairs, and gives 0 for a list of one, which a miner may leave.
+function M.CrossBatchMemory(p, i, case)
+  local as_lists = case.quirk or p.miner
+  local criterion = losses.cross_batch_memory {
+    loss = M.of(p.loss, as_lists), dim = p.embedding_size, size = p.memory_size,
+    miner = miner_of(p.miner) or nil, compat = as_lists and "pml" or nil,
+  }
+  local results = each_step(i, p.steps, function(input)
+    local z, labels, mask, tuples = input "embeddings", input "labels", input "enqueue_mask", input "idx_apn"
+    if tuples then
+      tuples = tuples + 1
+      tuples = { tuples:select(1, 1):contiguous(), tuples:select(1, 2):contiguous(), tuples:select(1, 3):contiguous() }
+    end
+    local loss = criterion(z, labels, tuples, mask and mask:gt(0))
+    local state = criterion:state()
+    return { loss = loss, memory = state.memory:clone(), label_memory = state.labels:clone(),
+      queue_idx = crun.int { state.cursor }:reshape({}), filled = crun.int { state.full and 1 or 0 }:reshape({}) }
+  end)
+  local out = { done = true }
+  for _, name in ipairs { "loss", "memory", "label_memory", "queue_idx", "filled" } do
+    out[name] = stacked(results, name)
+    for t, result in ipairs(results) do out[name .. "." .. t - 1] = result[name] end
+  end
+  return out
+end
+
+-- meta_classes: the proxy of each row, from 0
+function M.ManifoldLoss(p, i)
+  local criterion = losses.manifold { composed = true, proxies = i.proxies, lambdaC = p.lambdaC, alpha = p.alpha,
+    margin = p.margin, distance = distance_of(p.distance) }
+  return { loss = criterion(i.embeddings, i.meta_classes + 1) }
+end
+
+-- ---- losses of the other files ------------------------------------------------------------------
+
+for _, group in ipairs { "lse", "ranking", "proxy", "ssl" } do
+  local found, adapters = pcall(require, "golden_cases.losses_" .. group)
+  if not found and not tostring(adapters):find("not found", 1, true) then error(adapters, 0) end
+  for name, adapter in pairs(found and adapters or {}) do
+    if name ~= "skip" and not M[name] then M[name] = adapter end
   end
 end
 

@@ -3,14 +3,14 @@
 --   l_ap = log(1 + sum_n e^(4 tan^2 alpha (a + p) . n - 2 (1 + tan^2 alpha) a . p))
 --
 -- n runs over the rows of other labels (listed pairs without labels: over the negatives listed for a).
--- normalize = true divides anchors, positives and negatives by their norms; the reference implementation
--- leaves the negatives as they are: compat = "pml". (a + p) . n = a . n + p . n, so the width D is in the
+-- Rows are divided by their norms; raw_negatives = true leaves the negatives as they are, as the reference
+-- implementation does. (a + p) . n = a . n + p . n, so the width D is in the
 -- inner products only. Wang and others, ICCV 2017, eq. 8.
 local crun = require "crun"
 
 return {
-  name = "angular", distance = "euclidean", reducer = "mean",
-  options = { alpha = { "number", 40, above = 0 } },
+  name = "angular", distance = "euclidean", normalize = true, reducer = "mean",
+  options = { alpha = { "number", 40, above = 0 }, raw_negatives = { "boolean", false } },
   forward = function(o, c)
     local a, p, a2, n, wp = c:pairs()
     if #a == 0 or #a2 == 0 then return {} end
@@ -18,7 +18,7 @@ return {
     local t = math.tan(math.rad(o.alpha)) ^ 2
     local others = c.references or c.z
     local x, y = d:prepare(c.z), d:prepare(others)
-    local negatives = c.compat == "pml" and others or y
+    local negatives = o.raw_negatives and others or y
     local of_a = x:matmul(negatives, { transpose_y = true }):index_select(a)
     local of_p = y:matmul(negatives, { transpose_y = true }):index_select(p)
     local ap = (x:index_select(a) * y:index_select(p)):sum { dim = 2, keepdim = true }

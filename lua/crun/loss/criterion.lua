@@ -124,7 +124,7 @@ M.Criterion = Criterion
 
 -- what every composed loss has beside its own options
 local general = {
-  distance = "any?", normalize = { "boolean", false }, squared = "boolean?", reduction = "string?",
+  distance = "any?", normalize = "boolean?", squared = "boolean?", reduction = "string?",
   reducer = "any?", regularizer = "any?",
   compat = { "string", "none", choices = { "none", "pml" } },
   composed = { "boolean", false },
@@ -295,24 +295,30 @@ end
 
 -- ---- calling one --------------------------------------------------------------------------------
 
--- labels or relation, perhaps tuples as a table or as 3 or 4 int tensors, perhaps references and their
--- labels, and what the loss takes beyond
-local function read_call(self, supervision, ...)
-  local rest, at, tuples = { ... }, 1, nil
-  local first = rest[1]
-  if options.kind(first) == "table" then
-    tuples, at = first, 2
-  elseif options.kind(first) == "tensor" and first:dtype() == "int64" then
-    tuples = {}
-    while at <= 4 and options.kind(rest[at]) == "tensor" and rest[at]:dtype() == "int64" do
-      tuples[at], at = rest[at], at + 1
+-- What follows embeddings and labels: tuples, as one table or as 3 or 4 int tensors, references, their
+-- labels, and a list of what the loss takes beyond.
+local function read_call(self, ...)
+  local rest, tuples = { ... }, nil
+  local n = select("#", ...)
+  local function kind(i) return options.kind(rest[i]) end
+  local function int_rows(i) return kind(i) == "tensor" and rest[i]:dtype() == "int64" end
+  for i = 1, n do
+    if kind(i) == "table" then
+      tuples = rest[i]
+      table.move(rest, i + 1, n + 1, i)
+      n = n - 1
+      break
     end
   end
-  local references, reference_labels = rest[at], rest[at + 1]
-  if references ~= nil and options.kind(references) ~= "tensor" then
-    fail(self._where, "references must be a tensor [R D], got " .. options.say(references))
+  if not tuples and int_rows(1) then
+    tuples = {}
+    while #tuples < 4 and int_rows(#tuples + 1) do tuples[#tuples + 1] = rest[#tuples + 1] end
+    table.move(rest, #tuples + 1, n + #tuples, 1)
   end
-  return tuples, references, reference_labels, table.unpack(rest, at + 2, select("#", ...))
+  if rest[1] ~= nil and kind(1) ~= "tensor" then
+    fail(self._where, "references must be a tensor [R D], got " .. options.say(rest[1]))
+  end
+  return tuples, rest[1], rest[2], { table.unpack(rest, 3, math.max(n, 2)) }
 end
 
 local function is_plain(supervision)
@@ -329,7 +335,9 @@ local function effective_distance(self)
   if definition.similarity and (name == "cosine" or name == "dot") then name = name .. "_similarity" end
   local squared = option(self, "squared")
   if squared == nil then squared = definition.squared and name == "euclidean" end
-  return distances.named(self._where, name, { squared = squared, normalize = option(self, "normalize") })
+  local normalize = option(self, "normalize")
+  if normalize == nil then normalize = definition.normalize end
+  return distances.named(self._where, name, { squared = squared, normalize = normalize })
 end
 
 local function mean_or_nil(t) return t:numel() > 0 and t:mean():item() or 0 end
@@ -356,7 +364,7 @@ local function statistics(call, parts)
 end
 
 -- the composed form
-local function compose(self, z, supervision, tuples, references, reference_labels, ...)
+local function compose(self, z, supervision, tuples, references, reference_labels, more)
   local where, definition = self._where, self._definition
   if options.kind(z) ~= "tensor" or z:ndim() ~= 2 then
     fail(where, "embeddings must be a tensor [B D], got " .. (options.kind(z) == "tensor" and
@@ -386,7 +394,7 @@ local function compose(self, z, supervision, tuples, references, reference_label
     end
     reducer = reducers.named(where, default)
   end
-  local parts = definition.forward(o, call, ...)
+  local parts = definition.forward(o, call, table.unpack(more))
   if o.regularizer then
     parts[#parts + 1] = Call.reduced(regularizers.apply(where, o.regularizer, z), "embedding_reg_loss")
   end
@@ -398,27 +406,29 @@ local function compose(self, z, supervision, tuples, references, reference_label
   })
 end
 
-function Criterion:__call(z, supervision, ...)
-  local tuples, references, reference_labels = read_call(self, supervision, ...)
-  local native, set = self._native, self._set
-  local fused = native and not tuples and is_plain(supervision) and not set.reducer and not set.composed and
+-- whether the fused loss has this call
+local function is_fused(self, supervision, tuples)
+  local set = self._set
+  return self._native and not tuples and is_plain(supervision) and not set.reducer and not set.composed and
     not set.distance and (set.compat or "none") == "none"
-  if fused and self._definition.fuses then fused = self._definition.fuses(self, z, supervision) end
-  if not fused then return compose(self, z, supervision, read_call(self, supervision, ...)) end
+end
+
+function Criterion:__call(z, supervision, ...)
+  local tuples, references, reference_labels, more = read_call(self, ...)
+  if not is_fused(self, supervision, tuples) then
+    return compose(self, z, supervision, tuples, references, reference_labels, more)
+  end
   if options.kind(supervision) == "relation" then
     reference_labels = reference_labels or supervision.reference_labels
     supervision = supervision.labels
   end
+  local call = self._definition.call
   local loss
-  if self._definition.call then
-    loss = self._definition.call(self, z, supervision, references, reference_labels,
-      select(4, read_call(self, supervision, ...)))
-  else
-    loss = native(z, supervision, references, reference_labels, select(4, read_call(self, supervision, ...)))
-  end
+  if call then loss = call(self, z, supervision, references, reference_labels, table.unpack(more))
+  else loss = self._native(z, supervision, references, reference_labels, table.unpack(more)) end
   rawset(self, "_fused", true)
-  if set.regularizer then loss = loss + regularizers.apply(self._where, set.regularizer, z) end
-  return loss
+  local price = self._set.regularizer
+  return price and loss + regularizers.apply(self._where, price, z) or loss
 end
 
 -- ---- constructors -------------------------------------------------------------------------------

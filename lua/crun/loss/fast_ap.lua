@@ -2,11 +2,11 @@
 --
 --   l_i = 1 - 1/K_i sum_r h+_r H+_r / H_r        H+ and H: running sums of the positives' and of all bins
 --
--- Bins are over [0, 2^power], the range of distances of unit rows: normalize. Rows without a positive are
+-- Bins are over [0, range], by default the distances of unit rows, 2^power. Rows without a positive are
 -- left out; listed pairs weigh the rows. Cakir and others, CVPR 2019, eq. 9.
 return {
-  name = "fast_ap", distance = "euclidean", squared = true, reducer = "mean",
-  options = { num_bins = { "count", 10 } },
+  name = "fast_ap", distance = "euclidean", squared = true, normalize = true, reducer = "mean",
+  options = { bins = { "count", 10 }, range = { "number?", above = 0 } },
   forward = function(o, c)
     c:whole_batch_only()
     local crun = require "crun"
@@ -16,9 +16,9 @@ return {
     if #rows == 0 then return {} end
     local d = c:matrix():index_select(rows)
     positive, negative = positive:index_select(rows):real(), negative:index_select(rows):real()
-    local width = 2 ^ c.distance.power / o.num_bins
+    local width = (o.range or 2 ^ c.distance.power) / o.bins
     local bins = {}
-    for r = 0, o.num_bins do bins[r + 1] = (1 - (d / width - r):abs()):relu() end
+    for r = 0, o.bins do bins[r + 1] = (1 - (d / width - r):abs()):relu() end
     local pulse = crun.stack(bins, 3)                                     -- [rows B bins + 1]
     local h_positive = (pulse * positive:unsqueeze(3)):sum(2)
     local h_all = h_positive + (pulse * negative:unsqueeze(3)):sum(2)

@@ -11,7 +11,7 @@ local crun = require "crun"
 return {
   name = "ranked_list", distance = "euclidean", reducer = "mean",
   options = {
-    margin = "number", Tn = "number", Tp = { "number", 0 }, alpha = "number?",
+    margin = { "number", 0.4 }, Tn = { "number", 1 }, Tp = { "number", 0 }, alpha = "number?",
     imbalance = { "number", 0.5, least = 0, most = 1 },
   },
   forward = function(o, c)

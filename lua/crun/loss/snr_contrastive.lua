@@ -4,16 +4,23 @@
 --
 -- Yuan, Deng, Tang, Tang, Chen, "Signal-to-noise ratio: a robust distance metric for deep metric
 -- learning", CVPR 2019.
+local crun = require "crun"
+
 return {
-  name = "snr_contrastive", distance = "snr", reducer = "avg_non_zero",
+  name = "snr_contrastive", distance = "snr",
   options = { pos_margin = { "number", 0 }, neg_margin = { "number", 1 } },
-  reductions = { mean = "mean", avg_non_zero = "nonzero" },
+  reducer = function(o)
+    return ({ sides = "mean", mean = "mean", sum = "sum" })[o.reduction] or "avg_non_zero"
+  end,
+  reductions = { mean = "sides", avg_non_zero = "nonzero", sum = "sum" },
   forward = function(o, c)
     local a, p, a2, n, wp, wn = c:pairs()
     if c:too_few(a, a2) then return {} end
     local d = c.distance
     local positive = d:margin(c:at(a, p), o.pos_margin):relu()
     local negative = d:margin(c:margin(o.neg_margin, a2), c:at(a2, n)):relu()
-    return { c.pair(positive, a, p, wp, "pos_loss"), c.pair(negative, a2, n, wn, "neg_loss") }
+    local parts = { c.pair(positive, a, p, wp, "pos_loss"), c.pair(negative, a2, n, wn, "neg_loss") }
+    if c.own_reducer or o.reduction ~= "mean" then return parts end
+    return { c.pair(crun.cat { parts[1].losses, parts[2].losses }, crun.cat { a, a2 }, crun.cat { p, n }) }
   end,
 }
