@@ -19,8 +19,8 @@
  * between the thresholds d_ap - edge_b are needed, K N thresholds that a counting sort finds in
  * constant time for each negative: time B^2 D + B^2 + B K N, not B^2 K. Memory a tile of rows by B,
  * and B N. No triplet: 0 with zero gradient, and the histogram stays. */
-#include <math.h>
 #include <string.h>
+#include <tgmath.h>
 
 #include "autograd/batch_loss.h"
 #include "kernels/triplet_rows.h"
@@ -104,7 +104,7 @@ static work work_of(const settings *s, const cr_row *row) {
   for (int64_t p = row->begin; p < row->end; p++)
     for (int64_t b = 0; p != row->self && b < s->bins; b++)
       /* an x that is just at an edge belongs to the bin above: d_an <= u, not d_an < u */
-      w.u[k++] = (real)nextafter((double)row->d[p] - (s->low + (double)b * s->width), INFINITY);
+      w.u[k++] = nextafter(row->d[p] - (real)(s->low + (double)b * s->width), (real)INFINITY);
   memset(w.number, 0, (size_t)(k + 1) * sizeof(double));
   memset(w.sum, 0, (size_t)(k + 1) * sizeof(double));
   cr_rank_start(&w.rank, k, w.u, at);
