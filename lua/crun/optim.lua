@@ -44,24 +44,32 @@ local M = { step = crun.optim_step }
 
 local fail = crun.fail
 
--- tensors that some optimiser holds; tensor -> who must be given to one
+-- tensors that some optimiser holds
 local owned = setmetatable({}, { __mode = "k" })
+-- module -> { its name, its tensors that wait for an optimiser }
 local awaited = setmetatable({}, { __mode = "k" })
 
---- Says that `tensor` is trained only if an optimiser holds it: a step is an error when it has a
--- gradient by then and is in none. where: the name of what it belongs to.
-function M.await(tensor, where)
-  if not owned[tensor] then awaited[tensor] = where end
+--- Says that the tensors of a module are trained only if an optimiser holds them: a step is an
+-- error when one has a gradient by then and is in none. where: the name of the module.
+function M.await(module, where, ...)
+  local waiting
+  for _, tensor in ipairs { ... } do
+    if not owned[tensor] and tensor:wants_grad() then
+      waiting = waiting or { where }
+      waiting[#waiting + 1] = tensor
+    end
+  end
+  awaited[module] = waiting
 end
 
 local function check_awaited(opt)
-  for tensor, where in pairs(awaited) do
-    if owned[tensor] then
-      awaited[tensor] = nil
-    elseif tensor:grad() then
-      local text = "its weights are learnable and in no optimiser; give it the loss too, as in " ..
-        "%s({ net, criterion }, { ... }), or call criterion:requires_grad_(false)"
-      fail(where, text:format(opt.where))
+  for _, waiting in pairs(awaited) do
+    for i = 2, #waiting do
+      if not owned[waiting[i]] and waiting[i]:grad() then
+        local text = "its weights are learnable and in no optimiser; give it the loss too, as " ..
+          "in %s({ net, criterion }, { ... }), or call criterion:requires_grad_(false)"
+        fail(waiting[1], text:format(opt.where))
+      end
     end
   end
 end

@@ -133,7 +133,7 @@ end
 function Proxy:forward(z, labels, x)
   local classes, item_weights = supervision(self, labels, x)
   if self._kind.before then self._kind.before(self, z, classes) end
-  if self.weight:wants_grad() then optim.await(self.weight, self._where) end
+  optim.await(self, self._where, self.weight)
   local loss
   if rawget(self, "reducer") then
     local native, reduction = self._native, self._native.reduction

@@ -71,13 +71,7 @@ end
 local function draw(self, B)
   local _ <close> = crun.no_grad()
   local place = crun.searchsorted(self._running, crun.rand(self.rng, B * self.negatives))
-  return place:clamp { max = self._last }:reshape(B, self.negatives)
-end
-
-local function await(self, ...)
-  for _, tensor in ipairs { ... } do
-    if tensor:wants_grad() then optim.await(tensor, self._where) end
-  end
+  return place:clamp { max = self._last }:int():reshape(B, self.negatives)
 end
 
 -- ---- skip-gram ----------------------------------------------------------------------------------
@@ -98,7 +92,7 @@ function SkipGram:init(opts)
 end
 
 function SkipGram:forward(center, context, negatives)
-  await(self, self.input, self.output)
+  optim.await(self, self._where, self.input, self.output)
   return self._native(self.input, self.output, center, context, negatives or self:draw(#center))
 end
 
@@ -125,7 +119,7 @@ function Nce:init(opts)
 end
 
 function Nce:forward(z, labels, negatives)
-  await(self, self.weight, self.bias)
+  optim.await(self, self._where, self.weight, self.bias)
   local classes = base.class_numbers(self, labels)
   return self._native(z, classes, self.weight, negatives or self:draw(#classes), self._log_noise,
     self.bias)
