@@ -146,7 +146,8 @@ describe("of three rows, two of one class", function()
       return softplus(-4 * (1.25 - pos) * (pos - 0.75) + 4 * math.max(0, n + 0.25) * (n - 0.25))
     end
     near((c(first) + c(second)) / 2, (run("circle", { m = 0.25, gamma = 4 }, x, y)))
-    near((c(first) + c(second)) / 3, (run("circle", { m = 0.25, gamma = 4, reduction = "mean" }, x, y)))
+    near((c(first) + c(second)) / 3,
+         (run("circle", { m = 0.25, gamma = 4, reduction = "mean" }, x, y)))
   end)
   it("generalized_lifted, lifted", function()
     local p, n1, n2 = math.sqrt(17), math.sqrt(5), math.sqrt(18)
@@ -212,7 +213,7 @@ describe("two towers by hand:", function()
   end)
 end)
 
--- ---- against operators, over many tiles ----------------------------------------------------------
+-- ---- against operators, over many tiles ---------------------------------------------------------
 
 describe("in many tiles and in plain operators", function()
   local n = 700
@@ -319,10 +320,12 @@ describe("at temperature 1e-4", function()
       assert.truthy(loss == loss and loss < math.huge, case[1])
       assert.truthy(is_finite(grad) and largest(grad) > 0, case[1])
     end
-    local loss = crun.losses.multiple_negatives_ranking { scale = 1e4, symmetric = true } (x, rows(10))
+    local criterion = crun.losses.multiple_negatives_ranking { scale = 1e4, symmetric = true }
+    local loss = criterion(x, rows(10))
     assert.truthy(loss:item() < math.huge)
   end)
-  it("ntxent goes on past the range of exp", function()     -- a library that adds a tiny number stops at 87
+  -- a library that adds a tiny number inside the logarithm stops at 87
+  it("ntxent goes on past the range of exp", function()
     local x = crun.tensor { { 1, 0 }, { -1, 0 }, { 1, 1e-3 } }
     local loss = run("ntxent", { temperature = 0.01 }, x, crun.int { 1, 1, 2 })
     near((200 + 0) / 2, loss, 1e-2)

@@ -128,13 +128,14 @@ bool cr_pair_check(cr_call *c, cr_error *err) { return cr_pair_check_with(c, 0, 
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-void cr_pair_start(cr_call *c, cr_tile *t, double least_norm) {
+void cr_pair_start_as(cr_call *c, cr_tile *t, bool symmetric, double least_norm) {
   cr_tile_shape shape = shape_of(c);
   unsigned char *scratch = (unsigned char *)c->scratch + c->dim[OWN_BYTES];
   const cr_tensor *references = c->in[references_input(c)];
   const real *x = cr_reals(c->in[CR_PAIR_EMBEDDINGS]);
   const real *y = references != NULL ? cr_reals(references) : NULL;
   const int64_t *x_label, *y_label = NULL;
+  shape.symmetric = symmetric && references == NULL;
   shape.least_norm = least_norm;
   if (has_towers(c)) {
     int64_t *number = (int64_t *)(void *)scratch;
@@ -146,6 +147,8 @@ void cr_pair_start(cr_call *c, cr_tile *t, double least_norm) {
   }
   cr_tile_start(t, &shape, x, x_label, y, y_label, scratch + label_bytes(c));
 }
+
+void cr_pair_start(cr_call *c, cr_tile *t) { cr_pair_start_as(c, t, false, 0); }
 
 void cr_pair_start_columns(cr_call *c, cr_tile *t) {
   cr_tile_shape shape = shape_of_columns(c);
@@ -168,7 +171,8 @@ void cr_pair_finish_into(cr_call *c, cr_tile *t, real *gradient, double scale, d
                          const double sum[CR_ROW_SUMS]) {
   double positives = (double)t->positive_pairs, negatives = (double)t->negative_pairs;
   double twice = t->pairs.same ? 2 : 1;
-  cr_tile_gradient(t, scale, gradient);
+  /* a symmetric tile gives a pair's weight to a row once, though it is there twice */
+  cr_tile_gradient(t, t->sums.symmetric ? 2 * scale : scale, gradient);
   *cr_reals(c->out[0]) = (real)cr_tile_result(t, loss);
   c->stat[ACTIVE_SHARE] = cr_ratio(sum[CR_PAIR_ACTIVE], sum[CR_PAIR_TERMS]);
   c->stat[POSITIVE_DISTANCE] = cr_ratio(t->positive_distance, positives);
@@ -185,7 +189,7 @@ void cr_pair_finish(cr_call *c, cr_tile *t, double scale, double loss,
 void cr_pair_forward(cr_call *c, cr_row_fn row, void *context) {
   cr_tile t;
   double sum[CR_ROW_SUMS];
-  cr_pair_start(c, &t, 0);
+  cr_pair_start(c, &t);
   cr_tile_pass(&t, row, context, c->wants_grad, sum);
   double scale = cr_pair_scale(c, sum);
   cr_pair_finish(c, &t, scale, scale * sum[CR_PAIR_LOSS], sum);

@@ -11,14 +11,14 @@
  *   };
  *   static void forward(cr_call *c) { cr_pair_forward(c, row, &settings); }
  *
- * (metric, square, reduction: the defaults; square NAN: squared unless the distance has no square.)
+ * (The defaults of distance, squared and reduction; squared NAN: where the distance has a square.)
  *
  *   reduction = "mean"      the sum of the terms by their number
  *               "sum"
  *               "nonzero"   by the number of terms above 0
  *
- * A loss of two towers takes other inputs, its first two being embeddings [B D] and references [R D]
- * with R >= B: row i belongs to row i of the references and to no other.
+ * A loss of two towers takes other inputs, its first two being embeddings [B D] and references
+ * [R D] with R >= B: row i belongs to row i of the references and to no other.
  *
  * distance = "cosine" is 1 - cos and "dot" minus the inner product, so that smaller is nearer.
  * With references [R D] and their labels each row is held against those; without, against the other
@@ -62,9 +62,11 @@ bool cr_pair_check_with(cr_call *c, size_t own_bytes, size_t row_bytes, cr_error
 /* One pass does it all. */
 void cr_pair_forward(cr_call *c, cr_row_fn row, void *context);
 
-/* The same in pieces, for a loss that takes several passes over the tile. least_norm: see
- * tile_loss.h, 0 as a rule. */
-void cr_pair_start(cr_call *c, cr_tile *t, double least_norm);
+/* The same in pieces, for a loss that takes several passes over the tile. */
+void cr_pair_start(cr_call *c, cr_tile *t);
+/* symmetric: within a batch the loss gives (i, j) and (j, i) one weight, which saves a third of the
+ * work. least_norm: see tile_loss.h; 0 as a rule. */
+void cr_pair_start_as(cr_call *c, cr_tile *t, bool symmetric, double least_norm);
 /* Two towers: the references' rows against the embeddings, for sums over columns; values only. It
  * uses the memory of the tile of cr_pair_start and must be done with before. */
 void cr_pair_start_columns(cr_call *c, cr_tile *t);

@@ -91,14 +91,9 @@ CR_VECTOR static void affine(int64_t n, real by, real plus, real *v) {
   for (int64_t j = 0; j < n; j++) v[j] = v[j] * by + plus;
 }
 
-void cr_span_scale(real *v, cr_span span, double by) {
+void cr_span_affine(real *v, cr_span span, double by, double plus) {
   for (int k = 0; k < 2; k++)
-    affine(span.end[k] - span.begin[k], (real)by, 0, v + span.begin[k]);
-}
-
-void cr_span_shift(real *v, cr_span span, double by) {
-  for (int k = 0; k < 2; k++)
-    affine(span.end[k] - span.begin[k], 1, (real)by, v + span.begin[k]);
+    affine(span.end[k] - span.begin[k], (real)by, (real)plus, v + span.begin[k]);
 }
 
 void cr_span_fill(real *v, cr_span span, double to) {
@@ -106,8 +101,43 @@ void cr_span_fill(real *v, cr_span span, double to) {
     for (int64_t j = span.begin[k]; j < span.end[k]; j++) v[j] = (real)to;
 }
 
+/* e = over, square = over^2; adds the two counts. */
+CR_VECTOR static void overs(int64_t n, const real *restrict d, real sign, real limit,
+                            real *restrict e, real *restrict square, int64_t count[2]) {
+  int above = 0, reached = 0;
+  for (int64_t j = 0; j < n; j++) {
+    real v = sign * (d[j] - limit);
+    above += v > 0;
+    reached += v >= 0;
+    v = v > 0 ? v : 0;
+    e[j] = v;
+    square[j] = v * v;
+  }
+  count[0] += above;
+  count[1] += reached;
+}
+
+cr_over cr_span_over(const real *d, cr_span span, double sign, double limit, real *e) {
+  enum { PIECE = 256 };
+  real piece[PIECE], square[PIECE];
+  int64_t count[2] = { 0, 0 };
+  cr_over over = { 0 };
+  for (int k = 0; k < 2; k++) {
+    for (int64_t j = span.begin[k]; j < span.end[k]; j += PIECE) {
+      int64_t n = span.end[k] - j < PIECE ? span.end[k] - j : PIECE;
+      real *to = e != NULL ? e + j : piece;
+      overs(n, d + j, (real)sign, (real)limit, to, square, count);
+      over.sum += cr_pairs_sum(n, to);
+      over.squares += cr_pairs_sum(n, square);
+    }
+  }
+  over.above = (double)count[0];
+  over.reached = (double)count[1];
+  return over;
+}
+
 void cr_span_softmax(real *e, cr_span span, cr_lse lse, double by) {
-  if (lse.sum > 0) cr_span_scale(e, span, by / lse.sum);
+  if (lse.sum > 0) cr_span_affine(e, span, by / lse.sum, 0);
 }
 
 double cr_log_add(double a, double b) {

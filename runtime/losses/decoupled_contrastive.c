@@ -95,7 +95,7 @@ static void forward(cr_call *c) {
   double sum[CR_ROW_SUMS];
   s.log_sum = c->scratch;
   s.mean = s.log_sum + c->dim['B'];
-  cr_pair_start(c, &t, 0);
+  cr_pair_start(c, &t);
   if (s.sigma > 0) {
     for (int64_t i = 0; i < c->dim['B']; i++) s.log_sum[i] = -INFINITY;
     cr_tile_pass(&t, row_weights, &s, false, sum);

@@ -1,6 +1,7 @@
 /* intra_pair_variance.c - variance of the similarities within the positive and the negative pairs
  *
- *   L = mean_p max(0, (1 - pos_eps) mean s_p - s_p)^2 + mean_n max(0, s_n - (1 + neg_eps) mean s_n)^2
+ *   L = mean_p max(0, (1 - pos_eps) mean s_p - s_p)^2
+ *     + mean_n max(0, s_n - (1 + neg_eps) mean s_n)^2
  *
  * over all positive pairs p and all negative pairs n of the batch: a positive pair that is less
  * alike than most, and a negative one that is more alike than most, are pushed to the mean. Yu and
@@ -26,7 +27,7 @@ static const cr_option options[] = {
 };
 
 /* What a pair is over by: sign (d - limit), with limit a constant plus share times the mean of the
- * side's d. The weight of a pair is 2 scale (sign over - mean of that over the side times share). */
+ * side's d. The weight of a pair is 2 scale sign (over - share times the mean of that). */
 typedef struct side {
   double sign, limit, share;
   double scale, by_mean;
@@ -36,20 +37,12 @@ typedef struct settings { side positive, negative; } settings;
 enum { LOSS, OVER, COUNT, SIDE_SUMS };            /* of the positives, then of the negatives */
 
 static void walk(const cr_row *row, cr_span span, const side *s, double *sum) {
-  double loss = 0, total = 0, count = 0;
-  for (int k = 0; k < 2; k++) {
-    for (int64_t j = span.begin[k]; j < span.end[k]; j++) {
-      double over = s->sign * ((double)row->d[j] - s->limit);
-      over = over > 0 ? over : 0;
-      loss += over * over;
-      total += over;
-      count += over > 0;
-      if (row->w != NULL) row->w[j] = (real)(2 * s->scale * s->sign * (over - s->by_mean));
-    }
-  }
-  sum[LOSS] = loss;
-  sum[OVER] = total;
-  sum[COUNT] = count;
+  cr_over over = cr_span_over(row->d, span, s->sign, s->limit, row->w);
+  double by = 2 * s->scale * s->sign;
+  sum[LOSS] = over.squares;
+  sum[OVER] = over.sum;
+  sum[COUNT] = over.above;
+  if (row->w != NULL) cr_span_affine(row->w, span, by, -by * s->by_mean);
 }
 
 static void row_pairs(const cr_row *row, void *context) {
@@ -78,7 +71,7 @@ static void weigh(const cr_call *c, side *s, const double *sum, double pairs) {
 static void forward(cr_call *c) {
   cr_tile t;
   double sum[CR_ROW_SUMS];
-  cr_pair_start(c, &t, 0);
+  cr_pair_start_as(c, &t, true, 0);
   cr_tile_pass(&t, row_nothing, NULL, false, sum);
   double positives = (double)t.positive_pairs, negatives = (double)t.negative_pairs;
   settings s = {

@@ -68,7 +68,7 @@ static void forward(cr_call *c) {
   settings s = { c->option[POS_MARGIN], c->option[NEG_MARGIN], NULL };
   cr_tile t;
   double sum[CR_ROW_SUMS];
-  cr_pair_start(c, &t, 0);
+  cr_pair_start(c, &t);
   if (t.pairs.same) {
     s.z = c->scratch;
     cr_tile_pass(&t, row_sum, &s, false, sum);

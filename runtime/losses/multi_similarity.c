@@ -4,8 +4,8 @@
  *       + 1/beta  log( 1 + sum_n e^( beta  (s_in - base)) )
  *
  * p runs over the positives of row i, n over its negatives. Wang and others 2019, eq. 15, without
- * its pair mining. s is the cosine unless told otherwise; with a distance d in place of a similarity
- * s - base becomes base - d.
+ * its pair mining. s is the cosine unless told otherwise; with a distance d in place of a
+ * similarity s - base becomes base - d.
  *
  * Terms are all rows: a side without pairs adds 0. Cost: B^2 D, memory a tile of rows by B. */
 #include <math.h>

@@ -3,8 +3,9 @@
  *   l_i = -log softmax_j(scale s_ij)_i
  *
  * Row i of the embeddings belongs to row i of the references; all other references are its
- * negatives, those past row B (hard negatives, say) included. s is the cosine unless told otherwise,
- * and scale is 1 / temperature. Henderson and others 2017; van den Oord and others 2018, eq. 4.
+ * negatives, those past row B (hard negatives, say) included. s is the cosine unless told
+ * otherwise, and scale is 1 / temperature. Henderson and others 2017; van den Oord and others 2018,
+ * eq. 4.
  *
  *   symmetric = true   also the other way, each reference among all embeddings; needs R = B. With
  *                      log_scale it is CLIP's loss (Radford and others 2021, figure 3)
@@ -38,7 +39,7 @@ static const cr_option options[] = {
 
 typedef struct settings {
   double a;                 /* -scale: a row's exponents are a d */
-  /* symmetric: column j weighs entry (i, j) by a e^(a (d - column[j])), and its own by -a slope[j] */
+  /* symmetric: column j weighs entry (i, j) by a e^(a (d - column[j])), its own by -a slope[j] */
   real *column, *slope;
 } settings;
 
@@ -101,7 +102,7 @@ static void forward(cr_call *c) {
     cr_pair_start_columns(c, &t);
     cr_tile_pass(&t, column_loss, &s, false, columns);
   }
-  cr_pair_start(c, &t, 0);
+  cr_pair_start(c, &t);
   cr_tile_pass(&t, row_loss, &s, c->wants_grad, sum);
   for (int k = 0; k < CR_PAIR_OWN; k++) sum[k] += columns[k];
   double by = cr_pair_scale(c, sum);

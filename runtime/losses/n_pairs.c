@@ -144,7 +144,7 @@ static void row_loss(const cr_row *row, void *context) {
     cr_pair_term(row, cr_span_log_one_plus(row->d, negatives, -1, (double)row->d[own], row->w));
     if (row->w != NULL) {
       row->w[own] = (real)cr_span_sum(row->w, negatives);
-      cr_span_scale(row->w, negatives, -1);
+      cr_span_affine(row->w, negatives, -1, 0);
     }
   }
   const real *a = k->rows + row->i * k->D;

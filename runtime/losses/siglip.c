@@ -58,7 +58,7 @@ static void forward(cr_call *c) {
   if (bias != NULL) s.bias = (double)*cr_reals(bias);
   cr_tile t;
   double sum[CR_ROW_SUMS];
-  cr_pair_start(c, &t, 0);
+  cr_pair_start(c, &t);
   cr_tile_pass(&t, row_loss, &s, c->wants_grad, sum);
   double by = cr_pair_scale(c, sum);
   cr_pair_keep(c, 0, by * s.scale * sum[BY_SCALE]);

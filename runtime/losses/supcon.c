@@ -39,7 +39,7 @@ static double outside(const cr_row *row, double a) {
   cr_lse lse = cr_span_lse(row->d, all, a, row->w);
   if (row->w != NULL) {
     cr_span_softmax(row->w, all, lse, a);
-    cr_span_shift(row->w, positives, -a / K);
+    cr_span_affine(row->w, positives, 1, -a / K);
   }
   return lse.log - a * mean;
 }
@@ -54,7 +54,7 @@ static void row_loss(const cr_row *row, void *context) {
   double loss = s->variant == OUT ? outside(row, s->a)
                                   : cr_lse_neighbours(row, s->a) + log((double)row->positives);
   cr_pair_term(row, s->factor * loss);
-  if (row->w != NULL && s->factor != 1) cr_span_scale(row->w, cr_span_others(row), s->factor);
+  if (row->w != NULL && s->factor != 1) cr_span_affine(row->w, cr_span_others(row), s->factor, 0);
 }
 
 static void forward(cr_call *c) {

@@ -7,9 +7,9 @@
  * classes to common thresholds, so that one threshold suits all of them. Zhang and others 2023,
  * eq. 5 and 6.
  *
- * reduction = "mean" and "nonzero" are both the means above; "sum" counts (i, j) and (j, i). The numbers
- * of pairs come before the weights, so that a batch larger than a tile takes two passes of B^2 D.
- * Memory: a tile of rows by B. */
+ * reduction = "mean" and "nonzero" are both the means above; "sum" counts (i, j) and (j, i). The
+ * numbers of pairs come before the weights, so that a batch larger than a tile takes two passes of
+ * B^2 D. Memory: a tile of rows by B. */
 #include "autograd/pair_loss.h"
 
 enum { LAMBDA_PLUS, LAMBDA_MINUS, MARGIN_PLUS, MARGIN_MINUS };
@@ -38,15 +38,18 @@ typedef struct settings { side positive, negative; } settings;
 
 enum { LOSS, COUNT, SIDE_SUMS };                  /* of the positives, then of the negatives */
 
+CR_VECTOR static void steps(int64_t n, const real *restrict d, real sign, real limit, real weight,
+                            real *restrict w) {
+  for (int64_t j = 0; j < n; j++) w[j] = sign * (d[j] - limit) >= 0 ? weight : 0;
+}
+
 static void walk(const cr_row *row, cr_span span, const side *s, double *sum) {
-  for (int k = 0; k < 2; k++) {
-    for (int64_t j = span.begin[k]; j < span.end[k]; j++) {
-      double over = s->sign * ((double)row->d[j] - s->limit);
-      sum[LOSS] += over > 0 ? over : 0;
-      sum[COUNT] += over >= 0;
-      if (row->w != NULL) row->w[j] = (real)(over >= 0 ? s->sign * s->weight : 0);
-    }
-  }
+  cr_over over = cr_span_over(row->d, span, s->sign, s->limit, NULL);
+  sum[LOSS] = over.sum;
+  sum[COUNT] = over.reached;
+  for (int k = 0; row->w != NULL && k < 2; k++)
+    steps(span.end[k] - span.begin[k], row->d + span.begin[k], (real)s->sign, (real)s->limit,
+          (real)(s->sign * s->weight), row->w + span.begin[k]);
 }
 
 static void row_pairs(const cr_row *row, void *context) {
@@ -65,7 +68,7 @@ static void forward(cr_call *c) {
                  { -1, cr_pair_threshold(c, c->option[MARGIN_MINUS]), 0 } };
   cr_tile t;
   double sum[CR_ROW_SUMS];
-  cr_pair_start(c, &t, 1e-8);      /* as in torch's cosine_similarity, which defines it */
+  cr_pair_start_as(c, &t, true, 1e-8);     /* torch's cosine_similarity has this least norm */
   cr_tile_pass(&t, row_pairs, &s, false, sum);
   s.positive.weight = weight(c, c->option[LAMBDA_PLUS], sum[COUNT]);
   s.negative.weight = weight(c, c->option[LAMBDA_MINUS], sum[SIDE_SUMS + COUNT]);

@@ -45,7 +45,9 @@ local function lifted(o, p)
 end
 M.GeneralizedLiftedStructureLoss = adapter("generalized_lifted", lifted)
 M.LiftedStructureLoss = adapter("lifted", lifted)
-M.TupletMarginLoss = adapter("tuplet_margin", function(o, p) o.margin, o.scale = p.margin, p.scale end)
+M.TupletMarginLoss = adapter("tuplet_margin", function(o, p)
+  o.margin, o.scale = p.margin, p.scale
+end)
 M.IntraPairVarianceLoss = adapter("intra_pair_variance", function(o, p)
   o.pos_eps, o.neg_eps = p.pos_eps, p.neg_eps
 end)
