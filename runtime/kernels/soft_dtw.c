@@ -111,6 +111,22 @@ INLINE void fill_costs(lanes *w, cr_dtw_cost kind, const int L) {
     }
 }
 
+/* live: whether the exponents of a lane stay in their range, whatever way is taken. */
+INLINE void look_at_costs(lanes *w, const int L) {
+  real largest[LANES] = { 0 }, sound[LANES];
+  for (int l = 0; l < L; l++) sound[l] = 1;
+  for (int64_t k = 0; k < w->T * w->U; k++) {
+    const real *c = w->cost + k * L;
+    for (int l = 0; l < L; l++) {
+      real size = fabs(c[l]);
+      sound[l] = size < INFINITY ? sound[l] : 0;        /* nan too */
+      largest[l] = size > largest[l] ? size : largest[l];
+    }
+  }
+  double steps = (double)(w->T + w->U) * (double)w->scale;
+  for (int l = 0; l < L; l++) w->live[l] = sound[l] > 0 && (double)largest[l] * steps < MOST;
+}
+
 /* Forward sums A_ij = w_ij (A_i-1,j-1 + A_i-1,j + A_i,j-1), w = 2^(-scale c). `keep`: all of them. */
 INLINE void walk_forward(lanes *w, bool keep, const int L) {
   int64_t U = w->U, row = (U + 1) * L;
@@ -122,20 +138,25 @@ INLINE void walk_forward(lanes *w, bool keep, const int L) {
   for (int64_t i = 0; i < w->T; i++) {
     for (int l = 0; l < L; l++) now_f[l] = 0, now_e[l] = NONE;
     for (int64_t j = 0; j < U; j++) {
-      const real *restrict af = before_f + j*L, *restrict c = w->cost + (i*U + j) * L;
-      const whole *restrict ae = before_e + j*L;
-      real *restrict bf = now_f + j*L;
-      whole *restrict be = now_e + j*L;
+      const real *af = before_f + j*L, *c = w->cost + (i*U + j) * L, *left_f = now_f + j*L;
+      const whole *ae = before_e + j*L, *left_e = now_e + j*L;
+      real to_f[LANES];                     /* not in place: the loop below has to see no aliases */
+      whole to_e[LANES];
+#pragma GCC unroll 1                        /* gcc would unroll it whole before it sees vectors */
       for (int l = 0; l < L; l++) {
-        whole n, most = larger(larger(ae[l], ae[L + l]), be[l]);
+        whole n, most = larger(larger(ae[l], ae[L + l]), left_e[l]);
         real sum = af[l] * power(ae[l] - most) + af[L + l] * power(ae[L + l] - most)
-            + bf[l] * power(be[l] - most);
-        sum *= power_of(live[l] > 0 ? scale * c[l] : 0, &n);
+            + left_f[l] * power(left_e[l] - most);
+        real own = c[l];
+        own = live[l] > 0 ? own : 0;
+        sum *= power_of(scale * own, &n);
         most += n;
         settle(&sum, &most);
-        bf[L + l] = sum;
-        be[L + l] = most;
+        to_f[l] = sum;
+        to_e[l] = most;
       }
+      memcpy(now_f + (j + 1) * L, to_f, (size_t)L * sizeof(real));
+      memcpy(now_e + (j + 1) * L, to_e, (size_t)L * sizeof(whole));
     }
     if (keep) {
       memcpy(w->f + i*U*L, now_f + L, (size_t)(U * L) * sizeof(real));
@@ -166,28 +187,31 @@ INLINE void walk_backward(lanes *w, const int L) {
   for (int64_t i = w->T - 1; i >= 0; i--) {
     for (int l = 0; l < L; l++) now_f[U*L + l] = 0, now_e[U*L + l] = NONE;
     for (int64_t j = U - 1; j >= 0; j--) {
-      const real *restrict af = after_f + j*L, *restrict kept_f = w->f + (i*U + j) * L;
-      const whole *restrict ae = after_e + j*L, *restrict kept_e = w->e + (i*U + j) * L;
-      real *restrict bf = now_f + j*L, *restrict c = w->cost + (i*U + j) * L;
-      whole *restrict be = now_e + j*L;
-      real seed[LANES];
+      const real *af = after_f + j*L, *kept_f = w->f + (i*U + j) * L, *right_f = now_f + (j+1) * L;
+      const whole *ae = after_e + j*L, *kept_e = w->e + (i*U + j) * L, *right_e = now_e + (j+1) * L;
+      real *c = w->cost + (i*U + j) * L, to_f[LANES], to_c[LANES], seed[LANES];
+      whole to_e[LANES];
       for (int l = 0; l < L; l++) seed[l] = w->n[l] - 1 == i && w->m[l] - 1 == j;
       for (int l = 0; l < L; l++) {
-        whole n, most = larger(larger(ae[l], ae[L + l]), be[L + l]);
+        whole n, most = larger(larger(ae[l], ae[L + l]), right_e[l]);
         real sum = af[l] * power(ae[l] - most) + af[L + l] * power(ae[L + l] - most)
-            + bf[L + l] * power(be[L + l] - most);
+            + right_f[l] * power(right_e[l] - most);
         bool last = seed[l] > 0;
         sum = last ? 1 : sum;
         most = last ? 0 : most;
-        whole share = kept_e[l] + most - w->end_e[l];
-        real by = sum * power_of(live[l] > 0 ? scale * c[l] : 0, &n);
-        most += n;
         /* all ways are 1, and the factors before it no less than 1/2: share is at most 1 */
-        c[l] = live[l] > 0 ? kept_f[l] * sum * inverse[l] * power(share) : c[l];
+        whole share = kept_e[l] + most - w->end_e[l];
+        real part = kept_f[l] * sum * inverse[l] * power(share), kept = c[l];
+        real own = live[l] > 0 ? kept : 0, by = sum * power_of(scale * own, &n);
+        most += n;
         settle(&by, &most);
-        bf[l] = by;
-        be[l] = most;
+        to_c[l] = live[l] > 0 ? part : kept;
+        to_f[l] = by;
+        to_e[l] = most;
       }
+      memcpy(c, to_c, (size_t)L * sizeof(real));
+      memcpy(now_f + j*L, to_f, (size_t)L * sizeof(real));
+      memcpy(now_e + j*L, to_e, (size_t)L * sizeof(whole));
     }
     real *swap_f = after_f;
     whole *swap_e = after_e;
@@ -230,6 +254,7 @@ CR_VECTOR static void fill_many(lanes *w, cr_dtw_cost kind) {
   else if (kind == CR_DTW_EUCLIDEAN) fill_costs(w, CR_DTW_EUCLIDEAN, LANES);
   else fill_costs(w, CR_DTW_MANHATTAN, LANES);
 }
+CR_VECTOR static void look_many(lanes *w) { look_at_costs(w, LANES); }
 CR_VECTOR static void forward_many(lanes *w, bool keep) { walk_forward(w, keep, LANES); }
 CR_VECTOR static void backward_many(lanes *w) { walk_backward(w, LANES); }
 CR_VECTOR static void sequences_many(lanes *w, cr_dtw_cost kind) {
@@ -363,32 +388,22 @@ static void pack(const real *from, int64_t used, int64_t all, int64_t lanes_coun
   for (int64_t k = 0; k < all; k++) to[k * lanes_count] = k < used ? from[k] : 0;
 }
 
-/* The costs of a lane where they are given. */
-static void pack_costs(const job *j, lanes *w, int l, int64_t pair) {
-  int64_t U = j->s->y.steps;
-  const real *from = j->s->costs + pair * j->s->x.steps * U;
+/* Costs that are given, 0 outside the lengths, or (`back`) the gradient in their place to where it
+ * is wanted. */
+static void move_costs(const cr_soft_dtw *s, lanes *w, int used, const int64_t *pair, bool back) {
+  enum { LINE = 16 };                       /* columns at a time: lines of memory are used whole */
+  int64_t U = s->y.steps;
   for (int64_t i = 0; i < w->T; i++)
-    pack(from + i * U, i < w->n[l] ? w->m[l] : 0, w->U, w->count, w->cost + i * w->U * w->count + l);
-}
-
-/* False where the way may leave the range of exponents. */
-static bool fits_exponents(lanes *w, int l) {
-  real largest = 0;
-  bool sound = true;
-  for (int64_t i = 0; i < w->n[l]; i++)
-    for (int64_t j = 0; j < w->m[l]; j++) {
-      real c = fabs(w->cost[(i * w->U + j) * w->count + l]);
-      sound &= isfinite(c) != 0;
-      if (c > largest) largest = c;
-    }
-  return sound && (double)largest * (double)w->scale * (double)(w->n[l] + w->m[l]) < MOST;
-}
-
-/* Puts 0 for every cost of a lane that does not count here. */
-static void blank(lanes *w, int l, bool all) {
-  for (int64_t i = 0; i < w->T; i++)
-    for (int64_t j = 0; j < w->U; j++)
-      if (all || i >= w->n[l] || j >= w->m[l]) w->cost[(i * w->U + j) * w->count + l] = 0;
+    for (int64_t first = 0; first < w->U; first += LINE)
+      for (int l = 0; l < w->count; l++) {
+        int64_t end = first + LINE < w->U ? first + LINE : w->U;
+        int64_t m = l < used && i < w->n[l] ? w->m[l] : 0, at = l < used ? pair[l] * s->x.steps : 0;
+        real *lane = w->cost + i * w->U * w->count + l;
+        for (int64_t j = first; j < end; j++) {
+          if (!back) lane[j * w->count] = j < m ? s->costs[(at + i) * U + j] : 0;
+          else if (j < m) s->gcosts[(at + i) * U + j] = lane[j * w->count];
+        }
+      }
 }
 
 static void unpack_add(const real *from, int64_t n, int64_t lanes_count, double weight, real *to) {
@@ -402,14 +417,10 @@ static void hand_on(const job *j, lanes *w, int used, const int64_t *pair) {
   const cr_sequences *y = other(s);
   int64_t D = w->width;
   if (s->gcosts != NULL) {
-    for (int l = 0; l < used; l++) {
-      real *to = s->gcosts + pair[l] * s->x.steps * y->steps;
-      for (int64_t i = 0; i < s->x.steps; i++)
-        for (int64_t k = 0; k < y->steps; k++) {
-          bool inside = i < w->n[l] && k < w->m[l];
-          to[i * y->steps + k] = inside ? w->cost[(i * w->U + k) * w->count + l] : 0;
-        }
-    }
+    int64_t whole_table = s->x.steps * y->steps;
+    for (int l = 0; l < used; l++)
+      memset(s->gcosts + pair[l] * whole_table, 0, (size_t)whole_table * sizeof(real));
+    move_costs(s, w, used, pair, true);
     return;
   }
   memset(w->gx, 0, (size_t)(w->T * D * w->count) * sizeof(real));
@@ -444,12 +455,9 @@ static void run_block(void *context, int64_t block, int worker) {
   }
 
   int64_t D = w.width;
-  for (int l = 0; l < w.count; l++) {
+  if (s->costs != NULL) move_costs(s, &w, used, pair, false);
+  for (int l = 0; l < w.count && s->costs == NULL; l++) {
     int64_t p = l < used ? pair[l] : 0, n = l < used ? w.n[l] : 0, m = l < used ? w.m[l] : 0;
-    if (s->costs != NULL) {
-      if (l < used) pack_costs(j, &w, l, p);
-      continue;
-    }
     pack(s->x.at + p * s->x.steps * D, n * D, w.T * D, w.count, w.x + l);
     pack(y->at + p * y->steps * D, m * D, w.U * D, w.count, w.y + l);
   }
@@ -459,11 +467,10 @@ static void run_block(void *context, int64_t block, int worker) {
   }
 
   double value[LANES];
-  for (int l = 0; l < w.count; l++) {
-    w.live[l] = l >= used || fits_exponents(&w, l);
-    if (w.live[l] > 0) blank(&w, l, l >= used);
-    else value[l] = walk_usual(&w, l, s->gamma, gradient);
-  }
+  if (w.count == LANES) look_many(&w);
+  else look_at_costs(&w, 1);
+  for (int l = 0; l < used; l++)
+    if (w.live[l] == 0) value[l] = walk_usual(&w, l, s->gamma, gradient);
   if (w.count == LANES) forward_many(&w, gradient);
   else walk_forward(&w, gradient, 1);
   if (gradient && w.count == LANES) backward_many(&w);
