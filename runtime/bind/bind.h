@@ -38,6 +38,7 @@ const char *cr_bind_type_name(lua_State *L, int index);            /* "a tensor"
 /* The parts; each pushes one table (or fills the one on the top) */
 void cr_bind_tensor_open(lua_State *L, int crun);      /* tensor methods, factories, no_grad */
 void cr_bind_ops_open(lua_State *L, int crun);         /* everything in the registry */
+void cr_bind_push_maker(lua_State *L, const cr_op_info *info); /* f { options } of a loss or miner */
 void cr_bind_rng_open(lua_State *L, int crun);
 void cr_bind_system_open(lua_State *L, int crun);      /* memory, threads, signals, fail, version */
 int cr_bind_io(lua_State *L);                          /* pushes crun.io */

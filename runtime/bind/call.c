@@ -453,6 +453,11 @@ static int call_criterion(lua_State *L) {
   return push_results(L, box, n);
 }
 
+void cr_bind_push_maker(lua_State *L, const cr_op_info *info) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)info);
+  lua_pushcclosure(L, new_criterion, 1);
+}
+
 static void push_choice(lua_State *L, const cr_option *o, int k) {
   const char *p = o->choices;
   for (; k > 0; k--) {
