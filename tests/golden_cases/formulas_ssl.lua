@@ -40,4 +40,13 @@ function M.dtw(p, i)
            accumulated = accumulated[1] }
 end
 
+function M.magnet(p, i)
+  local criterion = crun.losses.magnet {
+    alpha = p.alpha, reduction = "none", variance_gradient = p.variance ~= "batch_constant",
+  }
+  local losses = criterion(i.embeddings, i.clusters + 1, i.cluster_classes, i.centers,
+    i.variance and crun.scalar(i.variance[1]))
+  return { loss = losses:mean(), losses = losses, sigma2 = criterion.stats.variance }
+end
+
 return M
