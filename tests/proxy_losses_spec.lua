@@ -410,3 +410,18 @@ describe("losses.nce", function()
     near(0, scores:logsumexp(2):abs():amax():item(), 0.5)
   end)
 end)
+
+describe("losses.class_simplex", function()
+  it("is 0 at its vertices, which are as far apart as can be", function()
+    -- three classes in the plane: 120 degrees apart
+    local half, high = -0.5, math.sqrt(3) / 2
+    local v = crun.tensor {{ 1, 0, 0 }, { half, high, 0 }, { half, -high, 0 }}
+    local criterion = crun.losses.class_simplex { classes = 3 }
+    near(0, criterion(v, crun.int {1, 2, 3}):item())
+    assert.equal(1, criterion.stats.accuracy)
+    near((3 + 4) / 6, criterion(crun.tensor {{ half, high, 0 }, { -1, 0, 0 }}, crun.int {1, 1}):item())
+    assert.equal(0, criterion.stats.accuracy)
+    assert.equal("losses.class_simplex: embeddings of 3 classes must have a width of 2 or more, got 1",
+      message(criterion, crun.ones(1, 1), crun.int {1}))
+  end)
+end)
