@@ -5,7 +5,8 @@
 --     local each = d:rows(x, y)           -- [N]: row i of x to row i of y
 --     crun.losses.triplet { distance = d }
 --
---   lp { p, power, normalize }       (sum |x_k - y_k|^p)^(power/p); normalize divides by the p-norm first
+--   lp { p, power, normalize, norm } (sum |x_k - y_k|^p)^(power/p); normalize divides by a norm first, that of
+--                                    `norm`, p when left out. The losses' own normalize is that of norm = 2
 --   euclidean, manhattan             lp with p = 2 and p = 1
 --   cosine { power, eps }            (1 - cos)^power: smaller is nearer
 --   cosine_similarity { power, eps } cos^power: larger is nearer
@@ -33,7 +34,8 @@ local options = require "crun.options"
 local M = {}
 local fail, check = crun.fail, options.check
 
-local Distance = { __name = "crun.distance", inverted = false, power = 1, p = 2, normalize = false, eps = 1e-12 }
+local Distance = { __name = "crun.distance", inverted = false, power = 1, p = 2, norm = 2,
+  normalize = false, eps = 1e-12 }
 Distance.__index = Distance
 
 function Distance:__tostring()
@@ -56,7 +58,7 @@ local function raise(self, m) return self.power == 1 and m or m ^ self.power end
 
 -- the rows as the distance compares them
 function Distance:prepare(x)
-  if self.normalize then x = x:normalize { p = self.p, eps = self.eps } end
+  if self.normalize then x = x:normalize { p = self.norm, eps = self.eps } end
   return x
 end
 
@@ -114,11 +116,11 @@ end
 local function lp(name, opts, p)
   local o = check("distances." .. name, opts, {
     p = not p and { "number", 2, least = 1 } or nil, power = { "number", 1, above = 0 },
-    normalize = { "boolean", false },
+    normalize = { "boolean", false }, norm = { "number?", least = 1 },
   })
   p = p or o.p
   return new(name, {
-    p = p, power = o.power, normalize = o.normalize,
+    p = p, power = o.power, normalize = o.normalize, norm = o.norm or p,
     pairs_of = function(_, x, y) return crun.cdist(x, y, { p = p }) end,
     each_of = function(_, x, y, eps) return crun.pairwise_distance(x, y, { p = p, eps = eps }) end,
   })
@@ -216,9 +218,9 @@ function M.named(where, value, settings)
   if options.kind(value) == "distance" then return value end
   for _, name in ipairs(names) do
     if value == name then
-      local cosine = name:find "^cosine" ~= nil
+      local cosine, lp_name = name:find "^cosine" ~= nil, name == "euclidean" or name == "manhattan"
       return M[name] {
-        power = settings and settings.squared and 2 or 1,
+        power = settings and settings.squared and lp_name and 2 or 1, norm = lp_name and 2 or nil,
         normalize = not cosine and settings and settings.normalize or nil,
       }
     end

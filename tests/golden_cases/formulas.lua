@@ -57,7 +57,7 @@ end
 function M.softmax_cross_entropy(p, i, case)
   local options = { reduction = p.reduction, label_smoothing = p.label_smoothing }
   local ignored = p.ignore_index and p.ignore_index ~= -100 and p.ignore_index
-  if ignored then options.ignore = ignored + 1 end
+  if ignored then options.ignore_index = ignored + 1 end
   if i.targets then
     local loss = -(i.targets * i.logits:log_softmax(2)):sum(2)
     return { loss = loss:mean() }

@@ -179,7 +179,7 @@ end
 
 -- meta_classes: the proxy of each row, from 0
 function M.ManifoldLoss(p, i)
-  local criterion = losses.manifold { composed = true, proxies = i.proxies, lambdaC = p.lambdaC, alpha = p.alpha,
+  local criterion = losses.manifold { composed = true, proxies = i.proxies, lambda_c = p.lambdaC, alpha = p.alpha,
     margin = p.margin, distance = distance_of(p.distance) }
   return { loss = criterion(i.embeddings, i.meta_classes + 1) }
 end

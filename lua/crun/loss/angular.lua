@@ -3,13 +3,13 @@
 --   l_ap = log(1 + sum_n e^(4 tan^2 alpha (a + p) . n - 2 (1 + tan^2 alpha) a . p))
 --
 -- n runs over the rows of other labels (listed pairs without labels: over the negatives listed for a).
--- Rows are divided by their norms; raw_negatives = true leaves the negatives as they are, as the reference
--- implementation does. (a + p) . n = a . n + p . n, so the width D is in the
+-- normalize = true divides rows by their norms; with raw_negatives = true anchors and positives only, as the
+-- reference implementation does. (a + p) . n = a . n + p . n, so the width D is in the
 -- inner products only. Wang and others, ICCV 2017, eq. 8.
 local crun = require "crun"
 
 return {
-  name = "angular", distance = "euclidean", normalize = true, reducer = "mean",
+  name = "angular", distance = "euclidean", reducer = "mean", unfused = { "raw_negatives" },
   options = { alpha = { "number", 40, above = 0 }, raw_negatives = { "boolean", false } },
   forward = function(o, c)
     local a, p, a2, n, wp = c:pairs()

@@ -6,6 +6,7 @@
 --   name, help, formula, paper
 --   options     name -> line of crun.options: the loss's own
 --   distance    the default, a name of crun.distances
+--   unfused     names of options that only the composed form has
 --   similarity  true: the names "cosine" and "dot" mean similarities, as thresholds of this loss do
 --   reducer     the default, a name of crun.reducers
 --   forward(o, c) -> a list of parts { name =, losses =, kind =, anchor =, other =, divisor = },
@@ -146,7 +147,7 @@ local function fused_distance(definition, d)
   if d.name == "lp" or d.name == "euclidean" or d.name == "manhattan" then
     if d.power ~= 1 and d.power ~= 2 then return nil end
     name = d.p == 2 and "euclidean" or d.p == 1 and "manhattan" or nil
-    if name == "manhattan" and d.normalize then return nil end    -- it divides by the 1-norm
+    if d.normalize and d.norm ~= 2 then return nil end
     squared = d.power == 2
   else
     local plain = definition.similarity and { cosine_similarity = "cosine", dot_similarity = "dot" } or
@@ -334,7 +335,7 @@ local function effective_distance(self)
   local name = object or option(self, "distance") or definition.distance
   if definition.similarity and (name == "cosine" or name == "dot") then name = name .. "_similarity" end
   local squared = option(self, "squared")
-  if squared == nil then squared = definition.squared and name == "euclidean" end
+  if squared == nil then squared = definition.squared and (name == "euclidean" or name == "manhattan") end
   local normalize = option(self, "normalize")
   if normalize == nil then normalize = definition.normalize end
   return distances.named(self._where, name, { squared = squared, normalize = normalize })
@@ -406,11 +407,20 @@ local function compose(self, z, supervision, tuples, references, reference_label
   })
 end
 
+-- whether one of these options, which the fused loss has not, is on
+local function is_set(self, names)
+  for _, name in ipairs(names or {}) do
+    if self._set[name] then return true end
+  end
+  return false
+end
+
 -- whether the fused loss has this call
 local function is_fused(self, supervision, tuples)
   local set = self._set
   return self._native and not tuples and is_plain(supervision) and not set.reducer and not set.composed and
-    not set.distance and (set.compat or "none") == "none"
+    not set.distance and (set.compat or "none") == "none" and
+    (supervision ~= nil or not self._definition.labels_optional) and not is_set(self, self._definition.unfused)
 end
 
 function Criterion:__call(z, supervision, ...)

@@ -4,8 +4,8 @@
 --
 -- CDF comes from a histogram of x over [min_val, -min_val] with soft bins, a running average over the
 -- batches (`momentum` is the share of the new one). The gradient passes through the new batch's part of the
--- histogram, as in the reference implementation; what is past the last bin counts there (the reference
--- raises). The histogram is part of state(). Without labels row i of the batch belongs to row i of the
+-- histogram, as in the reference implementation; what is before the first bin or past the last counts there
+-- (the reference raises). The histogram is part of state(). Without labels row i of the batch belongs to row i of the
 -- references, and its negative is the nearest other one in its row and column.
 -- Zhang, Rusinkiewicz, "Learning local descriptors with a CDF-based dynamic soft margin", ICCV 2019.
 local crun = require "crun"
@@ -22,7 +22,7 @@ local function of_references(c)
 end
 
 return {
-  name = "dynamic_soft_margin", distance = "euclidean", reducer = "mean", labels_optional = true,
+  name = "dynamic_soft_margin", distance = "euclidean", normalize = true, reducer = "mean", labels_optional = true,
   options = {
     min_val = { "number", -2 }, num_bins = { "count", 10, least = 2 },
     momentum = { "number", 0.01, least = 0, most = 1 },
@@ -31,7 +31,11 @@ return {
     if self.min_val >= 0 then crun.fail("losses.dynamic_soft_margin", "min_val must be below 0") end
     self._carried.histogram = crun.zeros(self.num_bins)
   end,
-  forward = function(o, c)
+  -- the fused loss takes the histogram as its fifth input
+  call = function(self, z, labels, references, reference_labels, histogram)
+    return self._native(z, labels, references, reference_labels, histogram or self._carried.histogram)
+  end,
+  forward = function(o, c, histogram)
     local x
     if c.relation then
       c:no_weights()
@@ -41,19 +45,19 @@ return {
       x = of_references(c)
     end
     if #x == 0 then return {} end
-    local bins = o.num_bins
+    local old = histogram or c.criterion._carried.histogram
+    local bins = #old
     local place = (x - o.min_val) / (2 * math.abs(o.min_val) / bins)
     local bin = place:detach():floor():clamp { min = 0, max = bins - 1 }
-    local share = (place - bin):clamp { max = 1 }
+    local share = (place - bin):clamp { min = 0, max = 1 }
     local index = bin:int() + 1
-    local old = c.criterion._carried.histogram
     local momentum = old:sum():item() > 0 and o.momentum or 1
     -- one bin more, for the share of what lies in the last one; folded back into it
     local new = crun.zeros(bins + 1):scatter_add(index, 1 - share):scatter_add(index + 1, share) * momentum
     local last = new:narrow(1, bins, 1) + new:narrow(1, bins + 1, 1)
-    local histogram = old:clone() * (1 - momentum) + crun.cat { new:narrow(1, 1, bins - 1), last }
-    histogram = histogram / histogram:sum()
-    old:copy_(histogram:detach())
-    return { c.reduced((histogram:cumsum(1):index_select(index) * x):mean()) }
+    local mixed = old:clone() * (1 - momentum) + crun.cat { new:narrow(1, 1, bins - 1), last }
+    mixed = mixed / mixed:sum()
+    old:copy_(mixed:detach())
+    return { c.reduced((mixed:cumsum(1):index_select(index) * x):mean()) }
   end,
 }

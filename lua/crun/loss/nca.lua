@@ -9,8 +9,9 @@ return {
   options = { softmax_scale = { "number", 1, above = 0 } },
   forward = function(o, c)
     if c.B <= 1 and c.same then return {} end
-    local r = crun.relation.of(c.where, c.relation)
-    local labels = crun.relation { labels = r.labels or c:labels(), reference_labels = r.reference_labels }
+    local r = c.relation
+    local labels = crun.relation { labels = r.labels or c:labels(), reference_labels = r.reference_labels,
+      ignored = r.ignored, share = r.share }
     local positive, negative = labels:masks(c.B, c.R, c.same)
     local rows = positive:amax(2):gt(0):nonzero():reshape(-1)
     if #rows == 0 then return {} end

@@ -26,7 +26,8 @@ return {
       return (weight * over):sum(2) / (weight + 1e-5):sum(2)
     end
     local far = positive:logical_and(value:gt(radius))
-    local near = negative:logical_and(value:lt(alpha)):logical_and(value:gt(0))
+    local apart = c.distance.inverted and value:gt(0) or value:ne(0)
+    local near = negative:logical_and(value:lt(alpha)):logical_and(apart)
     local losses = side(d - radius, o.Tp, far) * (1 - o.imbalance) + side(alpha - d, o.Tn, near) * o.imbalance
     return { c.element(losses, c:rows()) }
   end,

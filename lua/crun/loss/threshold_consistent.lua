@@ -4,9 +4,9 @@
 --     + lambda_minus mean over {s_n >= margin_minus} of (s_n - margin_minus)
 --
 -- Zhang and others, "Threshold-consistent margin loss for open-world deep metric learning", ICLR 2024.
-local function mean_of(values, mask)
+local function reduce(values, mask, reduction)
   local chosen = values:masked_select(mask)
-  return #chosen > 0 and chosen:mean() or nil
+  return #chosen > 0 and (reduction == "sum" and chosen:sum() or chosen:mean()) or nil
 end
 
 return {
@@ -20,8 +20,8 @@ return {
     local a, p, a2, n = c:pairs()
     local d, parts = c.distance, {}
     local below, above = d:margin(c:at(a, p), o.margin_plus), d:margin(o.margin_minus, c:at(a2, n))
-    local positive = mean_of(below, below:detach():ge(0))
-    local negative = mean_of(above, above:detach():ge(0))
+    local positive = reduce(below, below:detach():ge(0), o.reduction)
+    local negative = reduce(above, above:detach():ge(0), o.reduction)
     local total = c.zero
     if positive then total = total + positive * o.lambda_plus end
     if negative then total = total + negative * o.lambda_minus end
