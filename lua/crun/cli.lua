@@ -3,6 +3,7 @@
 -- main.c calls main(word, args) when the first word is not a script. Results go to standard output,
 -- talk to standard error; --json makes a listing one JSON text. Exit codes: `crun help exit`.
 local crun = require "crun"
+local catalogue = require "crun.catalogue"
 local config = require "crun.config"
 local options = require "crun.options"
 local provenance = require "crun.provenance"
@@ -30,6 +31,8 @@ commands
   show RUN                 one run: settings and where they come from, results, files;  --json
   resume RUN               go on with a stopped run: its own script, its settings, the same bits
   doctor                   what this machine gives crun, and what is wrong with it
+  bench losses             time and memory of losses and miners;  --b 64,256 --threads 1,2 --json
+  docs losses              prints docs/losses.md: every loss, its formula and its cost
   types                    prints type stubs for the Lua language server
   help [TOPIC [NAME]]      help loss, metric, op, data, optim, nn, sampler, run, config, exit ...
 RUN is a folder, a name or how it begins or ends, or -1 for the newest, -2 for the one before.
@@ -81,12 +84,15 @@ local ROOMS <const> = {
 local CALL <const> = { ops = "crun.%s", losses = "crun.losses.%s", miners = "crun.miners.%s",
   metrics = "crun.metrics.%s", data = "crun.data.%s", optim = "crun.optim.step.%s" }
 local MODULES <const> = { "nn", "optim", "sampler", "schedule", "eval", "pca", "plot", "run",
-  "config", "imagefolder", "checkpoint", "options", "inspect", "ui", "progress" }
+  "config", "imagefolder", "checkpoint", "options", "inspect", "ui", "progress", "losses", "miners",
+  "proxy", "relation", "distances", "reducers", "regularizers", "probe", "bench", "docs" }
+-- other words for them
+local ALIASES <const> = { optimiser = "optim", optimizer = "optim", optimisers = "optim",
+  optimizers = "optim", samplers = "sampler", schedules = "schedule", distance = "distances",
+  reducer = "reducers", regularizer = "regularizers", regulariser = "regularizers",
+  relations = "relation", evaluation = "eval", module = "nn", layer = "nn" }
 
 local function option_text(o)
-  local default = o.default
-  if default == nil then default = o.required and "..." or "nil" end
-  if type(default) == "number" then default = ui.number(math.tointeger(default) or default) end
   local limits = {}
   if o.choices then limits[#limits + 1] = "one of " .. o.choices:gsub(" ", ", ") end
   if (o.kind == "number" or o.kind == "count") and o.least then
@@ -97,13 +103,13 @@ local function option_text(o)
     elseif high then limits[#limits + 1] = "at most " .. text(o.most) end
   end
   if o.required then limits[#limits + 1] = "must be given" end
-  return { ("%s = %s"):format(o.name, tostring(default)),
+  return { ("%s = %s"):format(o.name, catalogue.default_text(o)),
     (o.help or "") .. (#limits > 0 and " (" .. table.concat(limits, "; ") .. ")" or "") }
 end
 
 --- What `crun help loss triplet` prints, from the descriptor.
 function M.describe(room, name)
-  local d = crun.describe(room, name)
+  local d = catalogue.describe(room, name)
   local lines = { ("%s - %s"):format(name, d.help or ""), "" }
   local takes, optional = {}, {}
   for _, input in ipairs(d.inputs) do
@@ -142,6 +148,13 @@ function M.describe(room, name)
   section("inputs", inputs)
   section("outputs", outputs)
   section("options", given)
+  if d.lua or d.composed then
+    local about = "Also takes distances, reducers, relations and listed pairs, in a form written " ..
+      "in operators."
+    if d.wrapper then about = "Holds other losses."
+    elseif d.lua then about = "Written in operators." end
+    lines[#lines + 1] = "\n" .. ui.pairs({ { "", about } }, "")
+  end
   if d.stats and #d.stats > 0 then
     lines[#lines + 1] = "\nstats\n  " .. table.concat(d.stats, ", ")
   end
@@ -149,14 +162,16 @@ function M.describe(room, name)
 end
 
 local function list_room(room)
-  local names = crun.describe()[room] or {}
   local rows = {}
-  for i, name in ipairs(names) do rows[i] = { name, crun.describe(room, name).help or "" } end
+  for i, name in ipairs(catalogue.names(room)) do
+    rows[i] = { name, catalogue.describe(room, name).help or "" }
+  end
   return #rows > 0 and ui.pairs(rows) or "  none yet"
 end
 
--- The head of a module's file and the comment of each of its functions.
-local function module_help(name)
+-- The head of a module's file and the comment of each of its functions; wanted: of that function
+-- alone.
+local function module_help(name, wanted)
   local file = io.open(crun.library .. "/crun/" .. name .. ".lua")
   if not file then return end
   local head, parts, block, in_head = {}, {}, {}, true
@@ -165,11 +180,16 @@ local function module_help(name)
     if comment and in_head then
       if not comment:find("^@") then head[#head + 1] = comment end
     elseif comment then
-      if line:find("^%-%-%-") then block = { comment } elseif #block > 0 then block[#block + 1] = comment end
+      if line:find("^%-%-%-") then block = { comment }
+      elseif #block > 0 then block[#block + 1] = comment end
     else
       in_head = false
       local signature = line:match("^function%s+([%w_.:]+%b())")
-      if signature and #block > 0 and block[1] ~= "" then
+      local class = line:match "^local%s+(%u%w*)%s+=%s+M%.class" or
+        line:match '^%w+_class%("(%w+)"' or line:match '^local%s+%u%w*%s+=%s+%w+_class%(?%s*"(%w+)"'
+      if class and #block > 0 and block[1] ~= "" then
+        parts[#parts + 1] = name .. "." .. class .. "\n    " .. table.concat(block, "\n    ")
+      elseif signature and #block > 0 and block[1] ~= "" then
         parts[#parts + 1] = signature:gsub("^M%.", name .. "."):gsub("^Run:", "run:"):gsub("^Set:",
           "set:") .. "\n    " .. table.concat(block, "\n    ")
       end
@@ -177,13 +197,33 @@ local function module_help(name)
     end
   end
   file:close()
+  if wanted then
+    local found, names = {}, {}
+    for _, part in ipairs(parts) do
+      local own = part:match "^[%w_]+[.:]([%w_]+)"
+      names[#names + 1] = own
+      if own == wanted then found[#found + 1] = part end
+    end
+    return #found > 0 and table.concat(found, "\n\n") or nil, names
+  end
   return table.concat(head, "\n") .. (#parts > 0 and "\n\n" .. table.concat(parts, "\n\n") or "")
+end
+
+-- names a module has from another file, or from C
+local PARTS <const> = { nn = { GRU = "nn/recurrent", LSTM = "nn/recurrent", RNN = "nn/recurrent" } }
+
+local function elsewhere(module, name)
+  local part = PARTS[module] and PARTS[module][name]
+  if part then return module_help(part) end
+  if module == "optim" and crun.describe("optim", name:lower()) then
+    return M.describe("optim", name:lower())
+  end
 end
 
 -- the room a bare name is in
 local function room_of(name)
-  for room, names in pairs(crun.describe()) do
-    for _, other in ipairs(names) do
+  for _, room in ipairs { "losses", "miners", "metrics", "ops", "data", "optim" } do
+    for _, other in ipairs(catalogue.names(room)) do
       if other == name then return room end
     end
   end
@@ -193,10 +233,14 @@ end
 function M.help(topic, name)
   if topic == nil then return USAGE end
   if topic == "exit" then return EXIT_CODES end
+  topic = ALIASES[topic] or topic
   local room = ROOMS[topic]
-  if room and not name then return room .. "\n" .. list_room(room) end
+  if room and not name then
+    return room .. "\n" .. list_room(room) .. (room == "losses" and
+      "\n\nwhat they all take: crun help losses.lua, relation, distance, reducer" or "")
+  end
   if room then
-    local names = crun.describe()[room] or {}
+    local names = catalogue.names(room)
     for _, other in ipairs(names) do
       if other == name then return M.describe(room, name) end
     end
@@ -206,13 +250,24 @@ function M.help(topic, name)
       "; `crun help " .. topic .. "` lists them")
   end
   for _, module in ipairs(MODULES) do
-    local text = module == topic and module_help(module)
+    local here = module == topic or module .. ".lua" == topic
+    local text, functions = nil, nil
+    if here then text, functions = module_help(module, name) end
+    if here and name and not text then text = elsewhere(module, name) end
     if text then return text end
+    if here and name then
+      local near = options.nearest(name, functions or {})
+      return nil, ("%s has no '%s'%s"):format(module, name, near and
+        ("; did you mean '%s'?"):format(near) or ("; `crun help %s` tells all"):format(topic))
+    end
   end
   room = room_of(topic)
   if room then return M.describe(room, topic) end
   local known = { "loss", "miner", "metric", "op", "data", "exit", table.unpack(MODULES) }
-  for _, names in pairs(crun.describe()) do table.move(names, 1, #names, #known + 1, known) end
+  for room in pairs(CALL) do
+    local names = catalogue.names(room)
+    table.move(names, 1, #names, #known + 1, known)
+  end
   local near = options.nearest(topic, known)
   return nil, ("there is no help on '%s'%s"):format(topic, near and
     ("; did you mean '%s'?"):format(near) or
@@ -483,6 +538,8 @@ local COMMANDS <const> = {
   version = version_command, runs = runs_command, show = show_command, resume = resume_command,
   doctor = function() return require("crun.doctor").run() end,
   types = function() return require("crun.types").run() end,
+  bench = function(args) return require("crun.bench").run(args) end,
+  docs = function(args) return require("crun.docs").run(args) end,
 }
 
 -- the verbs of the container runtime that is called crun too
@@ -516,7 +573,8 @@ function M.main(word, args)
   if CONTAINER[word:match("^[^=]*")] then
     refuse("'%s' is for the container runtime that is called crun too; this is crun, the experiment runtime", word)
   end
-  local near = options.nearest(word, { "help", "runs", "show", "resume", "doctor", "types" })
+  local near = options.nearest(word, { "help", "runs", "show", "resume", "doctor", "types", "bench",
+    "docs" })
   local hints = { near and ("the command '%s'"):format(near) }
   for _, script in ipairs(near_scripts(word)) do hints[#hints + 1] = ("the script %s"):format(script) end
   refuse("there is no command or script '%s'%s", word, #hints > 0 and "; did you mean " ..

@@ -1,9 +1,10 @@
 --- types.lua - `crun types > types/crun.lua`: what the Lua language server reads (LuaCATS)
 --
--- What is written in C comes from its descriptors, what is written in Lua from the tables
--- themselves; the classes people hold in their hands are spelled out below. Use it by
--- "workspace.library": [".../types"] in .luarc.json.
+-- What is written in C comes from its descriptors, losses written in Lua from their definitions,
+-- other modules from the tables themselves; the classes people hold in their hands are spelled out
+-- below. Use it by "workspace.library": [".../types"] in .luarc.json.
 local crun = require "crun"
+local catalogue = require "crun.catalogue"
 local options = require "crun.options"
 
 local M = {}
@@ -99,6 +100,12 @@ function Rng:shuffle(list) end
 ---@field [string] any an option
 ---@overload fun(embeddings: crun.Tensor, labels: crun.Tensor, ...: crun.Tensor): crun.Tensor
 
+---What losses over labelled batches take beside their own options.
+---@class crun.losses.general
+---@field distance? string|table a name, or an object of crun.distances
+---@field reducer? string|table a name, or an object of crun.reducers
+---@field regularizer? table { object of crun.regularizers, weight }
+
 ---@class crun.Run
 ---@field path string the run folder
 ---@field resumed boolean? true when it goes on where it stopped
@@ -170,6 +177,11 @@ function ImageSet:split(parts) end
 ---@field schedule crun.schedule
 ---@field eval crun.eval
 ---@field losses crun.losses
+---@field miners crun.miners
+---@field relation fun(opts: table): any supervision: labels, pairs or triplets
+---@field distances table<string, fun(opts?: table): any>
+---@field reducers table<string, fun(opts?: table): any>
+---@field regularizers table<string, fun(opts?: table): any>
 ---@field metrics crun.metrics
 ---@field data crun.data
 ---@field io crun.io
@@ -265,8 +277,8 @@ local function kind_text(o)
 end
 
 -- the class of an options table
-local function options_class(name, d)
-  print(("---@class %s"):format(name))
+local function options_class(name, d, general)
+  print(("---@class %s%s"):format(name, general and ": crun.losses.general" or ""))
   for _, o in ipairs(d.options) do
     print(("---@field %s%s %s %s"):format(o.name, o.required and "" or "?", kind_text(o), o.help or
       ""))
@@ -331,11 +343,11 @@ function M.run()
       print(("---@class crun.%s\nlocal %s = {}\n"):format(room == "optim" and
         "optim_step" or room, room))
     end
-    for _, name in ipairs(rooms[room]) do
-      local d = crun.describe(room, name)
+    for _, name in ipairs(catalogue.names(room)) do
+      local d = catalogue.describe(room, name)
       if room == "losses" or room == "miners" then
         local class = ("crun.%s.%s.options"):format(room, name)
-        options_class(class, d)
+        options_class(class, d, d.lua or d.composed)
         comment(d)
         print(("---@param options? %s\n---@return crun.Criterion\nfunction %s.%s(options) end\n"):format(class, room, name))
       elseif room ~= "optim" then
