@@ -82,6 +82,18 @@ local SPECIAL <const> = {
     end
     return { b.view(), b.labels, crun.int(targets) }
   end,
+  -- a simplex has room for D + 1 classes
+  class_simplex = function(b)
+    local C = math.min(math.max(b.C, 2), WIDTH)
+    local folded = b.labels:totable()
+    for i, label in ipairs(folded) do folded[i] = (label - 1) % C + 1 end
+    return { b.view(), crun.int(folded) }, crun.losses.class_simplex { classes = C }
+  end,
+  magnet = function(b)                              -- two clusters a class
+    local classes = {}
+    for m = 1, b.C do classes[m] = (m + 1) // 2 end
+    return { b.view(), b.labels, crun.int(classes) }
+  end,
   cosent = function(b) return { b.view(), b.view(), crun.rand(b.rng, b.B) } end,
   manifold = function(b)
     local proxies = noise(b, 50, WIDTH)

@@ -34,6 +34,7 @@ commands
   bench losses             time and memory of losses and miners;  --b 64,256 --threads 1,2 --json
   docs losses              prints docs/losses.md: every loss, its formula and its cost
   types                    prints type stubs for the Lua language server
+  check loss NAME|FILE.lua does a loss stand up: gradient, order, edges, nan, time and memory
   help [TOPIC [NAME]]      help loss, metric, op, data, optim, nn, sampler, run, config, exit ...
 RUN is a folder, a name or how it begins or ends, or -1 for the newest, -2 for the one before.
 
@@ -149,8 +150,8 @@ function M.describe(room, name)
   section("outputs", outputs)
   section("options", given)
   if d.lua or d.composed then
-    local about = "Also takes distances, reducers, relations and listed pairs, in a form written " ..
-      "in operators."
+    local about = "Also takes distances, reducers, relations and listed pairs, in a form " ..
+      "written in operators."
     if d.wrapper then about = "Holds other losses."
     elseif d.lua then about = "Written in operators." end
     lines[#lines + 1] = "\n" .. ui.pairs({ { "", about } }, "")
@@ -539,6 +540,7 @@ local COMMANDS <const> = {
   doctor = function() return require("crun.doctor").run() end,
   types = function() return require("crun.types").run() end,
   bench = function(args) return require("crun.bench").run(args) end,
+  check = function(args) return require("crun.check").run(args) end,
   docs = function(args) return require("crun.docs").run(args) end,
 }
 
@@ -573,7 +575,7 @@ function M.main(word, args)
   if CONTAINER[word:match("^[^=]*")] then
     refuse("'%s' is for the container runtime that is called crun too; this is crun, the experiment runtime", word)
   end
-  local near = options.nearest(word, { "help", "runs", "show", "resume", "doctor", "types", "bench",
+  local near = options.nearest(word, { "help", "runs", "show", "resume", "doctor", "types", "bench", "check",
     "docs" })
   local hints = { near and ("the command '%s'"):format(near) }
   for _, script in ipairs(near_scripts(word)) do hints[#hints + 1] = ("the script %s"):format(script) end
