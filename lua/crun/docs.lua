@@ -1,6 +1,6 @@
 --- `crun docs losses`: the page docs/losses.md, out of the descriptors and the last measurement.
 --
---     crun bench losses --json --threads 2 > docs/bench_losses.jsonl
+--     crun bench losses --json --threads 2 > docs/bench_losses.jsonl      (a note may be added)
 --     crun docs losses > docs/losses.md
 --
 -- A test holds the page against what this prints.
@@ -44,16 +44,18 @@ end
 
 -- ---- measurements -------------------------------------------------------------------------------
 
---- Records of a file of JSON lines, or nil when there is none.
+--- Records of a file of JSON lines, or nil when there is none; and its notes, lines { note = text }.
 function M.read_bench(path)
   local file = io.open(path)
   if not file then return nil end
-  local records = {}
+  local records, notes = {}, {}
   for line in file:lines() do
-    if line:find "%S" then records[#records + 1] = crun.io.json_decode(line) end
+    local record = line:find "%S" and crun.io.json_decode(line) or {}
+    if record.note then notes[#notes + 1] = record.note
+    elseif record.name then records[#records + 1] = record end
   end
   file:close()
-  return records
+  return records, notes
 end
 
 -- name -> how its time grows with B, and its memory, by the two largest batches it ran on
@@ -116,7 +118,7 @@ local function differences(lines)
   end
 end
 
-local function measured(records, lines)
+local function measured(records, notes, lines)
   local sizes, rows = bench.tabulate(records)
   lines[#lines + 1] = [[
 
@@ -126,6 +128,7 @@ Forward and backward, D = 128, 8 items a class: median milliseconds, and the meg
 at its peak beyond what was there before, its gradients included. By `crun bench losses`; compare
 columns, and machines with care. A dash: not run, with the reason below.
 ]]
+  for _, note in ipairs(notes) do lines[#lines + 1] = note .. "\n" end
   local head = { "| name | threads |" }
   for _, B in ipairs(sizes) do head[#head + 1] = (" B = %d |"):format(B) end
   lines[#lines + 1] = table.concat(head)
@@ -151,7 +154,7 @@ end
 
 --- The text of docs/losses.md; path: the measurements (docs/bench_losses.jsonl).
 function M.losses(path)
-  local records = M.read_bench(path or "docs/bench_losses.jsonl")
+  local records, notes = M.read_bench(path or "docs/bench_losses.jsonl")
   local cost, lines = costs(records), { HEAD, "\n## Losses\n" }
   catalogue_table("losses", cost, lines)
   lines[#lines + 1] = 
@@ -159,7 +162,7 @@ function M.losses(path)
   lines[#lines + 1] = "\n## Miners\n"
   catalogue_table("miners", cost, lines)
   differences(lines)
-  if records then measured(records, lines) end
+  if records then measured(records, notes, lines) end
   return table.concat(lines, "\n")
 end
 
