@@ -5,9 +5,10 @@
  * embeddings [B D] with D >= C-1, labels [B] class numbers from 1, classes = C; coordinates past
  * C-1 shall be 0. reduction mean (over the rows), sum, none.
  *
- * Nothing is learnt: the classes are as far apart as C directions can be from the start. Coordinate
- * j of v_y is own_j for j = y, rest_j for j < y and 0 for j > y, so two numbers a class are all that
- * is kept, and the vertex nearest to a row (stats.accuracy) is found in time D. Cost: B D. */
+ * Nothing is learnt: the classes are as far apart as C directions can be from the start.
+ * Coordinate j of v_y is own_j for j = y, rest_j for j < y and 0 for j > y, so two numbers a class
+ * are all that is kept, and the vertex nearest to a row (stats.accuracy) is found in time D.
+ * Cost: B D. */
 #include <math.h>
 #include <tgmath.h>
 

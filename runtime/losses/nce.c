@@ -107,8 +107,9 @@ const cr_op cr_loss_nce = {
   .help = "noise-contrastive estimation: tell the true class from a few drawn ones",
   .formula = "mean of -log sigmoid(s_y - log(K q_y)) - sum_k log sigmoid(log(K q_k) - s_k), "
              "s_c = x . w_c + bias_c",
-  .paper = "Gutmann, Hyvarinen, \"Noise-contrastive estimation\", AISTATS 2010; Mnih, Teh, "
-           "\"A fast and simple algorithm for training neural probabilistic language models\", ICML 2012",
+  .paper = "Gutmann, Hyvarinen, \"Noise-contrastive estimation\", AISTATS 2010; Mnih, Teh, \"A "
+           "fast and simple algorithm for training neural probabilistic language models\", "
+           "ICML 2012",
   .inputs = inputs, .outputs = outputs, .options = options, .stats = stats,
   .check = check, .forward = forward, .backward = backward,
 };
