@@ -4,9 +4,9 @@
 --     crun check loss arcface scale=30
 --     crun check loss mylosses.lua              every loss that the file returns
 --
--- FILE.lua returns a constructor (crun.loss.define { ... }), a criterion (crun.loss.pairwise(f)), or
--- a table of those by name. KEY=VALUE are options of the loss. It is called with embeddings [B D] and
--- labels [B], or with what its descriptor says, drawn at random; all in float64.
+-- FILE.lua returns a constructor (crun.loss.define { ... }), a criterion (crun.loss.pairwise(f)),
+-- or a table of those by name. KEY=VALUE are options of the loss. It is called with embeddings
+-- [B D] and labels [B], or with what its descriptor says, drawn at random; all in float64.
 --
 --   gradient     against central differences, along several random directions
 --   order        the batch in another order gives the same loss, and the gradient in that order
@@ -266,7 +266,7 @@ local function say(loss) return loss ~= loss and "nan" or ("%.6g"):format(loss) 
 local function must_be_finite(loss, gradients)
   if not finite(loss) then return "the loss is " .. say(loss) end
   for _, g in pairs(gradients) do
-    if not all_finite(g) then return ("the loss is %s, its gradient not finite"):format(say(loss)) end
+    if not all_finite(g) then return ("the loss is %.6g, its gradient not finite"):format(loss) end
   end
 end
 

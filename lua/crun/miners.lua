@@ -2,12 +2,12 @@
 --
 --     local miner = crun.miners.multi_similarity { epsilon = 0.1 }
 --     local criterion = crun.losses.contrastive { variant = "pml" }
---     local loss = criterion(z, labels, nil, nil, { miner(z, labels) })
+--     local loss = criterion(z, labels, { miner(z, labels) })
 --
 --     local a, p, n = crun.miners.batch_hard { distance = "cosine" } (z, labels)
 --     local a1, p, a2, n = crun.miners.hdc { } (z, relation)
 --
--- miner(z, labels [, references, reference_labels [, tuples]]) gives int tensors of row numbers
+-- miner(z, labels [, tuples] [, references, reference_labels]) gives int tensors of row numbers
 -- from 1: a, p, n of triplets, or a1, p of positive and a2, n of negative pairs. With references, p
 -- and n count among those. Nothing found is empty tensors. miner.stats says how many were found;
 -- options can be read and set (miner.margin = 0.3), so they can be scheduled.
@@ -97,6 +97,9 @@ local function matrix(self, z, references)
 end
 
 function Miner:__call(z, labels, references, reference_labels, tuples, given)
+  if options.kind(references) == "table" then           -- tuples may come first, as for a loss
+    references, reference_labels, tuples = reference_labels, tuples, references
+  end
   if not self.plain or not is_tensor(z) then
     return self.native(z, labels, references, reference_labels, tuples, given)
   end
