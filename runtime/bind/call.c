@@ -28,7 +28,8 @@ typedef struct request {
   const char *where;
   cr_tensor *in[MAX_INPUTS];          /* borrowed from the Lua stack */
   double number[MAX_INPUTS];          /* a number where a tensor may stand */
-  bool is_number[MAX_INPUTS];
+  int64_t integer[MAX_INPUTS];        /* the same, when it is whole */
+  bool is_number[MAX_INPUTS], is_whole[MAX_INPUTS];
   int list_at, n_list;                /* the stack index of a CR_LIST input */
 } request;
 
@@ -274,7 +275,10 @@ static int read_inputs(lua_State *L, int first, request *r) {
     if (type == LUA_TNUMBER && !optional) {
       if (inputs[i].flags & CR_INPLACE)
         cr_bind_errorf(L, r->where, "%s must be a tensor, got a number", inputs[i].name);
+      int whole;
       r->number[i] = lua_tonumber(L, at);
+      r->integer[i] = lua_tointegerx(L, at, &whole);
+      r->is_whole[i] = whole != 0;
       r->is_number[i] = true;
     } else if (optional && (type == LUA_TTABLE || type == LUA_TNUMBER || type == LUA_TBOOLEAN ||
                             type == LUA_TSTRING)) {
@@ -328,7 +332,7 @@ static void match_numbers(cr_call *c, const request *r) {
     if (r->info->op->inputs[i].type != CR_TSAME) return;
     if (r->is_number[i]) {
       any = true;
-      all_int &= r->number[i] == floor(r->number[i]) && fabs(r->number[i]) < 0x1p62;
+      all_int &= r->is_whole[i];
     } else {
       all_int &= c->in[i] != NULL && c->in[i]->dtype == CR_INT;
     }
@@ -339,7 +343,7 @@ static void match_numbers(cr_call *c, const request *r) {
     cr_error ignored;
     cr_tensor *t = cr_tensor_new(CR_INT, 0, NULL, &ignored);
     if (t == NULL) return;
-    *cr_ints(t) = (int64_t)r->number[i];
+    *cr_ints(t) = r->integer[i];
     cr_tensor_release(c->in[i]);
     c->in[i] = t;
   }
