@@ -38,7 +38,8 @@ enum { CR_PAIR_MEAN, CR_PAIR_SUM, CR_PAIR_NONZERO };
 #define CR_PAIR_OPTIONS(metric, square, reduce) \
   { "distance", metric, 0, 0, "cosine is 1 - cos, dot minus the inner product", CR_CHOICE, \
     CR_METRIC_NAMES, false }, \
-  { "squared", square, 0, 1, "squared distances (euclidean, manhattan)", CR_FLAG, NULL, false }, \
+  { "squared", square, 0, 1, "squared euclidean or manhattan distances; nil: wherever there are", \
+    CR_FLAG, NULL, false }, \
   { "normalize", 0, 0, 1, "divide rows by their norm first (cosine always does)", CR_FLAG, NULL, \
     false }, \
   { "reduction", reduce, 0, 0, "mean: by the number of terms; nonzero: by those above 0", \

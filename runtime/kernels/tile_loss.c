@@ -8,9 +8,10 @@
 #include "base/pool.h"
 #include "kernels/label_order.h"
 
-/* A tile of d and one of w stay in the second-level cache as long as rows are short enough for 32
- * of them. */
-enum { TILE_NUMBERS = 1 << 17, LEAST_ROWS = 32, SMALL = 20000 };
+/* A tile of d and one of w stay in the second-level cache while rows are short. Past LONG they
+ * cannot, and what counts is how seldom the gradient of all columns passes by: a softmax loss of B =
+ * 16384, D = 128 takes 4.9 s with 32 rows a tile, 4.1 s with 64 and 3.7 s with 128. */
+enum { TILE_NUMBERS = 1 << 17, LEAST_ROWS = 64, LONG = 6144, LONG_ROWS = 128, SMALL = 20000 };
 
 double cr_ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
@@ -20,7 +21,7 @@ static int64_t columns_of(const cr_tile_shape *s) {
 
 static int64_t tile_rows_of(const cr_tile_shape *s) {
   int64_t n = columns_of(s), rows = n > 0 ? TILE_NUMBERS / n : 0;
-  if (rows < LEAST_ROWS) rows = LEAST_ROWS;
+  if (rows < LEAST_ROWS) rows = n > LONG ? LONG_ROWS : LEAST_ROWS;
   rows = rows / 8 * 8;
   if (rows < s->whole_classes) rows = s->whole_classes;
   return rows < s->rows ? rows : s->rows;

@@ -4,7 +4,7 @@
  *   a_p = max(0, 1 + m - s_ip),   a_n = max(0, s_in + m)
  *
  * p runs over the positives of row i, n over its negatives, s is the cosine or the inner product.
- * Sun and others 2020, eq. 6 and 8. The weights a are constants to the gradient, as the authors say
+ * Sun and others 2020, eq. 4 to 8. The weights a are constants to the gradient, as the authors say
  * they shall be: a pair that is far from where it should be moves faster. So the gradient is not
  * that of the value; detach = false gives that one.
  *
@@ -97,7 +97,7 @@ const cr_op cr_loss_circle = {
   .formula = "mean over rows of log(1 + sum_n e^(gamma a_n (s_n - m)) "
              "sum_p e^(-gamma a_p (s_p - 1 + m)))",
   .paper = "Sun and others, \"Circle loss: a unified perspective of pair similarity optimization\""
-           ", CVPR 2020, eq. 6 and 8",
+           ", CVPR 2020, eq. 4 to 8",
   .differs = "TensorFlow Similarity computes log(1 + sum_p) + log(1 + sum_n) instead; the paper "
              "uses m = 0.25 with gamma 256 for faces and 128 for re-identification",
   .inputs = cr_pair_loss_inputs, .options = options, .stats = cr_pair_loss_stats,

@@ -3,8 +3,7 @@
  *   l_i = max(0, log sum_p e^(d_ip - pos_margin) + log sum_n e^(neg_margin - d_in))
  *
  * p runs over the positives of row i, n over its negatives: the lifted structure loss with all
- * positives of an anchor at once. Hermans, Beyer, Leibe 2017, eq. 9 (where the hinge is on each
- * row, and pos_margin is 0).
+ * positives of an anchor at once. Hermans, Beyer, Leibe 2017, page 4, with pos_margin = 0.
  *
  * Terms are all rows. The logarithm of an empty sum counts as 0, as in pytorch-metric-learning: a
  * row without positives still pushes its negatives away. Margins are on distances: for cosine, a
@@ -50,7 +49,7 @@ const cr_op cr_loss_generalized_lifted = {
   .help = "the soft farthest positive shall be nearer than the soft nearest negative",
   .formula = "mean over rows of max(0, lse_p(d - pos_margin) + lse_n(neg_margin - d))",
   .paper = "Hermans, Beyer, Leibe, \"In defense of the triplet loss for person "
-           "re-identification\", 2017, eq. 9",
+           "re-identification\", 2017, page 4",
   .differs = "pytorch-metric-learning normalises rows by default: normalize = true",
   .inputs = cr_pair_loss_inputs, .options = options, .stats = cr_pair_loss_stats,
   .backward_reads = CR_READS_NOTHING,

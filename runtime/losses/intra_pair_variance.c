@@ -4,10 +4,10 @@
  *     + mean_n max(0, s_n - (1 + neg_eps) mean s_n)^2
  *
  * over all positive pairs p and all negative pairs n of the batch: a positive pair that is less
- * alike than most, and a negative one that is more alike than most, are pushed to the mean. Yu and
- * others 2018 ("Correcting the triplet selection bias for triplet loss"), eq. 10 and 11; meant to
- * be added to another loss. With a distance d in place of a similarity the tolerances turn round:
- * d - (1 + pos_eps) mean d for positives, (1 - neg_eps) mean d - d for negatives.
+ * alike than most, and a negative one that is more alike than most, are pushed to the mean. Yu, Tao
+ * 2019, who add it to the tuplet margin loss. With a distance d in place of a similarity the
+ * tolerances turn round: d - (1 + pos_eps) mean d for positives, (1 - neg_eps) mean d - d for
+ * negatives.
  *
  * The gradient goes through the means. "mean" and "nonzero" divide each side by its own number of
  * pairs; "sum" counts (i, j) and (j, i). The means come first, then the sums of what is over them,
@@ -95,8 +95,7 @@ const cr_op cr_loss_intra_pair_variance = {
   .help = "positive pairs less alike than most, negative ones more alike than most, to the mean",
   .formula = "mean_p max(0, (1 - pos_eps) mean s_p - s_p)^2 + "
              "mean_n max(0, s_n - (1 + neg_eps) mean s_n)^2",
-  .paper = "Yu and others, \"Correcting the triplet selection bias for triplet loss\", ECCV 2018, "
-           "eq. 10 and 11",
+  .paper = "Yu, Tao, \"Deep metric learning with tuplet margin loss\", ICCV 2019",
   .inputs = cr_pair_loss_inputs, .options = options, .stats = cr_pair_loss_stats,
   .backward_reads = CR_READS_NOTHING,
   .check = cr_pair_check, .forward = forward, .backward = cr_pair_backward,

@@ -4,7 +4,7 @@
  *
  * the probability that a neighbour of row i, drawn by a softmax over distances, is one of its
  * positives p. d is the squared Euclidean distance unless told otherwise. Goldberger and others
- * 2004, eq. 1 and 7 (the logarithm of each row's probability rather than their sum).
+ * 2004, eq. 1, with the logarithm of each row's probability.
  *
  * Terms are the rows with a positive. The loss is a difference of logarithms of sums: a row whose
  * positives are far keeps its gradient. Cost: B^2 D, memory a tile of rows by B. */
@@ -36,7 +36,7 @@ const cr_op cr_loss_nca = {
   .name = "nca", .help = "a neighbour drawn by a softmax over distances shall be a positive",
   .formula = "mean over rows of -log( sum_p e^(-scale d^2) / sum_{a != i} e^(-scale d^2) )",
   .paper = "Goldberger, Roweis, Hinton, Salakhutdinov, \"Neighbourhood components analysis\", "
-           "NIPS 2004, eq. 1 and 7",
+           "NIPS 2004, eq. 1",
   .differs = "pytorch-metric-learning normalises rows by default: normalize = true; it drops rows "
              "whose probability underflows, here they keep their loss and gradient",
   .inputs = cr_pair_loss_inputs, .options = options, .stats = cr_pair_loss_stats,

@@ -4,8 +4,7 @@
  *     + lambda_minus mean over negative pairs with s >= margin_minus of s - margin_minus
  *
  * s is the cosine (or the inner product). Added to another loss it draws the similarities of all
- * classes to common thresholds, so that one threshold suits all of them. Zhang and others 2023,
- * eq. 5 and 6.
+ * classes to common thresholds, so that one threshold suits all of them. Zhang and others 2024.
  *
  * reduction = "mean" and "nonzero" are both the means above; "sum" counts (i, j) and (j, i). The
  * numbers of pairs come before the weights, so that a batch larger than a tile takes two passes of

@@ -4,7 +4,7 @@
  *
  * for every pair of a row i and a positive p of it; t_ij is the angle between the rows and n runs
  * over the negatives of i. The slack makes a positive count as `margin` degrees nearer than it is,
- * which leaves alone what is near enough. Yu, Tao 2019, eq. 9.
+ * which leaves alone what is near enough. Yu, Tao 2019.
  *
  * Only for distance = "cosine". Terms are pairs, (i, p) and (p, i) both; the negatives are summed
  * once for a row. An angle of 0 has no direction to shrink in: where a positive equals its anchor
@@ -57,7 +57,7 @@ static void forward(cr_call *c) {
 const cr_op cr_loss_tuplet_margin = {
   .name = "tuplet_margin", .help = "each positive against all negatives, with an angle of slack",
   .formula = "mean over pairs of log(1 + sum_n e^(scale (cos t_in - cos(t_ip - margin))))",
-  .paper = "Yu, Tao, \"Deep metric learning with tuplet margin loss\", ICCV 2019, eq. 9",
+  .paper = "Yu, Tao, \"Deep metric learning with tuplet margin loss\", ICCV 2019",
   .differs = "pytorch-metric-learning gives nan for equal positives; here they have a finite "
              "gradient",
   .inputs = cr_pair_loss_inputs, .options = options, .stats = cr_pair_loss_stats,
