@@ -47,8 +47,10 @@ local function agree(name, options, ...)
   local text = {}
   for key, value in pairs(options) do text[#text + 1] = key .. " = " .. tostring(value) end
   text = name .. " { " .. table.concat(text, ", ") .. " }: "
-  assert(math.abs(a - b) <= 1e-9 * math.max(1, math.abs(a)), ("%sfused %.12g, composed %.12g"):format(text, a, b))
-  assert(crun.allclose(ga, gb, 1e-7, 1e-8 * math.max(1, ga:abs():amax():item())), text .. "gradients differ")
+  assert(math.abs(a - b) <= 1e-9 * math.max(1, math.abs(a)), ("%sfused %.12g, composed %.12g")
+    :format(text, a, b))
+  assert(crun.allclose(ga, gb, 1e-7, 1e-8 * math.max(1, ga:abs():amax():item())), text ..
+    "gradients differ")
 end
 
 describe("the composed form agrees with the fused", function()
@@ -61,7 +63,8 @@ describe("the composed form agrees with the fused", function()
         for _, choice in ipairs(words(known[option] and known[option].choices)) do
           local o = { [option] = choice }
           -- some know no other distance than a similarity, or want the range of others
-          local known_to_both = option ~= "distance" or pcall(crun.native.losses[name](o), z, labels, table.unpack(
+          local known_to_both = option ~= "distance" or pcall(crun.native.losses[name](o), z,
+            labels, table.unpack(
             name == "dynamic_soft_margin" and { nil, nil, crun.zeros(10) } or {}, 1, 3))
           if known_to_both then agree(name, o, z, labels) end
         end
@@ -71,7 +74,8 @@ describe("the composed form agrees with the fused", function()
       end
       for _, flag in ipairs { "normalize", "soft", "swap", "raw_negatives", "detach" } do
         if known[flag] then
-          agree(name, { [flag] = not known[flag].default, range = known.range and 9 }, z * 1.5, labels)
+          agree(name, { [flag] = not known[flag].default, range = known.range and 9 }, z * 1.5,
+            labels)
         end
       end
     end)

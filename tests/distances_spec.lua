@@ -32,13 +32,15 @@ describe("distances", function()
     local L = crun.tensor { { 2, 0 }, { 0, 1 } }
     local M = crun.tensor { { 4, 0 }, { 0, 1 } }
     near({ { math.sqrt(52), 1, 0 } }, distances.mahalanobis { transform = L }(x:narrow(1, 1, 1), y))
-    near({ { math.sqrt(52), 1, 0 } }, distances.mahalanobis { matrix = M }(x:narrow(1, 1, 1), y), 1e-4)
+    near({ { math.sqrt(52), 1, 0 } }, distances.mahalanobis { matrix = M }(x:narrow(1, 1, 1), y),
+      1e-4)
     local learnt = crun.nn.parameter(L:clone())
     local d = distances.mahalanobis { transform = learnt }
     assert.same({ "transform" }, select(2, d:parameters()))
     d(x, y):sum():backward()
     assert.is_true(learnt:grad():abs():sum():item() > 0)
-    assert.has_error(function() distances.mahalanobis { matrix = crun.tensor { { -1, 0 }, { 0, 1 } } } end,
+    assert.has_error(function() distances.mahalanobis { matrix = crun.tensor { { -1, 0 },
+      { 0, 1 } } } end,
       "distances.mahalanobis: matrix must be positive semidefinite, its least eigenvalue is -1")
   end)
 
@@ -46,8 +48,10 @@ describe("distances", function()
     local rng = crun.rng(1, "rows")
     local a, b = crun.randn(rng, 5, 4), crun.randn(rng, 5, 4)
     local k = crun.arange(1, 5)
-    for _, d in ipairs { distances.lp { p = 3, power = 2, normalize = true }, distances.manhattan(), distances.cosine(),
-      distances.dot { normalize = true }, distances.snr { normalize = true }, distances.cosine_similarity { power = 3 },
+    for _, d in ipairs { distances.lp { p = 3, power = 2, normalize = true }, distances.manhattan(),
+      distances.cosine(),
+      distances.dot { normalize = true }, distances.snr { normalize = true },
+        distances.cosine_similarity { power = 3 },
       distances.mahalanobis { transform = crun.randn(rng, 2, 4) } } do
       assert(crun.allclose(d(a, b):index_pairs(k, k), d:rows(a, b), 1e-4, 1e-4), tostring(d))
     end
@@ -88,8 +92,10 @@ describe("distances", function()
     end
     fails("distances.lp: x must be a tensor [N D], got [2]", distances.lp(), crun.tensor { 1, 2 })
     fails("distances.lp: y must be as wide as x, 2, got 3", distances.lp(), x, crun.zeros(1, 3))
-    fails("distances.lp: rows need two tensors of one shape, got [2, 2] and [3, 2]", distances.lp().rows, distances.lp(), x, y)
-    fails("distances.lp: unknown option 'normalise'; did you mean 'normalize'?", distances.lp, { normalise = true })
+    fails("distances.lp: rows need two tensors of one shape, got [2, 2] and [3, 2]",
+      distances.lp().rows, distances.lp(), x, y)
+    fails("distances.lp: unknown option 'normalise'; did you mean 'normalize'?", distances.lp,
+      { normalise = true })
     fails("t: distance must be one of euclidean, manhattan, cosine, dot, snr, cosine_similarity, " ..
       "dot_similarity, or made by crun.distances; got a string \"cosin\", did you mean 'cosine'?",
       distances.named, "t", "cosin")

@@ -22,7 +22,8 @@ describe("reducers", function()
     assert.equal(4, value(reducers.divisor(), { divisor = 2 }))
     assert.equal(0, value(reducers.divisor(), { divisor = 0 }))
     -- (0 + 1) w_1 + 2 w_2 + 5 w_2, by 4
-    assert.equal((10 + 2 * 100 + 5 * 100) / 4, value(reducers.class_weighted { weights = { 10, 100 } }))
+    assert.equal((10 + 2 * 100 + 5 * 100) / 4, value(reducers.class_weighted { weights = { 10,
+      100 } }))
     -- anchors: 1/2, 2, 5, none
     assert.equal(7.5 / 4, value(reducers.per_anchor(), { kind = "pair" }))
     assert.equal(2.5, value(reducers.per_anchor { reducer = "avg_non_zero" }, { kind = "pair" }))

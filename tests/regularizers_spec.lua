@@ -13,7 +13,8 @@ describe("regularizers", function()
     assert.near(10.5 ^ 2 / 4, regularizers.center_invariant()(x):item(), 1e-4)
     assert.near(-0.8, regularizers.regular_face()(x):item(), 1e-6)
     -- one class of two centres: |(0.6, 0.8) - (0, -1)| by twice one pair
-    assert.near(math.sqrt(0.36 + 3.24) / 2, regularizers.sparse_centers { classes = 1, centers = 2 }(x):item(), 1e-6)
+    assert.near(math.sqrt(0.36 + 3.24) / 2, regularizers.sparse_centers { classes = 1,
+      centers = 2 }(x):item(), 1e-6)
   end)
 
   it("keep centres that have met where they are", function()
@@ -34,7 +35,8 @@ describe("regularizers", function()
     local z, y = crun.tensor { { 0, 0 }, { 3, 4 }, { 0, 1 } }, crun.int { 1, 1, 2 }
     for _, composed in ipairs { false, true } do
       local plain = crun.losses.contrastive { composed = composed }(z, y):item()
-      local priced = crun.losses.contrastive { composed = composed, regularizer = { regularizers.lp(), 0.5 } }(z, y)
+      local priced = crun.losses.contrastive { composed = composed,
+        regularizer = { regularizers.lp(), 0.5 } }(z, y)
       assert.near(plain + 0.5 * (0 + 5 + 1) / 3, priced:item(), 1e-5)
     end
   end)
@@ -42,7 +44,8 @@ describe("regularizers", function()
   it("say what is wrong", function()
     local ok, message = pcall(regularizers.sparse_centers { classes = 2, centers = 2 }, x)
     assert.is_false(ok)
-    assert.truthy(message:find("x must have 4 rows, 2 classes of 2 centres, got 2", 1, true), message)
+    assert.truthy(message:find("x must have 4 rows, 2 classes of 2 centres, got 2", 1, true),
+      message)
     ok, message = pcall(crun.losses.triplet { regularizer = { 3 } }, x, crun.int { 1, 2 })
     assert.is_false(ok)
     assert.truthy(message:find("regularizer must be { crun.regularizers.NAME { ... }, weight }, got 3", 1, true), message)

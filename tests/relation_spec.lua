@@ -14,9 +14,11 @@ describe("a relation", function()
   it("of labels names pairs and triplets", function()
     local r = relation { labels = y }
     assert.is_true(r.plain)
-    assert.same({ { 1, 2, 3, 4 }, { 2, 1, 4, 3 }, { 1, 1, 2, 2, 3, 3, 4, 4 }, { 3, 4, 3, 4, 1, 2, 1, 2 } },
+    assert.same({ { 1, 2, 3, 4 }, { 2, 1, 4, 3 }, { 1, 1, 2, 2, 3, 3, 4, 4 }, { 3, 4, 3, 4, 1, 2, 1,
+      2 } },
       listed(r:pairs(4, 4, true)))
-    assert.same({ { 1, 1, 2, 2, 3, 3, 4, 4 }, { 2, 2, 1, 1, 4, 4, 3, 3 }, { 3, 4, 3, 4, 1, 2, 1, 2 } },
+    assert.same({ { 1, 1, 2, 2, 3, 3, 4, 4 }, { 2, 2, 1, 1, 4, 4, 3, 3 }, { 3, 4, 3, 4, 1, 2, 1,
+      2 } },
       listed(r:triplets(4, 4, true)))
   end)
 
@@ -24,8 +26,10 @@ describe("a relation", function()
     local many = relation { labels = { { 1, 0, 0 }, { 1, 1, 0 }, { 0, 1, 0 }, { 0, 0, 1 } } }
     assert.is_nil(many.plain and true or nil)
     local positive, negative = many:masks(4, 4, true)
-    assert.same({ { 0, 1, 0, 0 }, { 1, 0, 1, 0 }, { 0, 1, 0, 0 }, { 0, 0, 0, 0 } }, positive:totable())
-    assert.same({ { 0, 0, 1, 1 }, { 0, 0, 0, 1 }, { 1, 0, 0, 1 }, { 1, 1, 1, 0 } }, negative:totable())
+    assert.same({ { 0, 1, 0, 0 }, { 1, 0, 1, 0 }, { 0, 1, 0, 0 }, { 0, 0, 0, 0 } },
+      positive:totable())
+    assert.same({ { 0, 0, 1, 1 }, { 0, 0, 0, 1 }, { 1, 0, 0, 1 }, { 1, 1, 1, 0 } },
+      negative:totable())
     local all = relation { labels = { { 1, 1 }, { 1, 1 }, { 0, 1 } }, share = "all" }
     assert.same({ { 0, 1, 0 }, { 1, 0, 0 }, { 0, 0, 0 } }, all:masks(3, 3, true):totable())
     -- labels that are one each say the same as class numbers
@@ -37,14 +41,16 @@ describe("a relation", function()
     local c = losses.contrastive { variant = "hadsell", margin = 2, reducer = "sum" }
     local one = c(z, relation { positives = { { 1 }, { 2 } }, negatives = { { 1 }, { 3 } } }):item()
     assert.near(25 / 2 + 1 / 2, one, 1e-5)
-    local heavy = c(z, relation { positives = { { 1 }, { 2 }, { 2 } }, negatives = { { 1 }, { 3 }, { 10 } } }):item()
+    local heavy = c(z, relation { positives = { { 1 }, { 2 }, { 2 } }, negatives = { { 1 }, { 3 },
+      { 10 } } }):item()
     assert.near(25 + 5, heavy, 1e-5)
     local t = losses.triplet { margin = 1, reducer = "sum" }
     assert.near(5 - 1 + 1, t(z, relation { triplets = { { 1 }, { 2 }, { 3 } } }):item(), 1e-5)
     assert.near(3 * 5, t(z, relation { triplets = { { 1 }, { 2 }, { 3 }, { 3 } } }):item(), 1e-5)
     -- triplets from pairs: every positive of an anchor with every negative of it
     assert.same({ { 1, 1 }, { 2, 2 }, { 3, 4 } },
-      listed(relation { positives = { { 1, 3 }, { 2, 4 } }, negatives = { { 1, 1, 2 }, { 3, 4, 3 } } }:triplets(4, 4)))
+      listed(relation { positives = { { 1, 3 }, { 2, 4 } }, negatives = { { 1, 1, 2 },
+        { 3, 4, 3 } } }:triplets(4, 4)))
   end)
 
   it("stands where tuples do: as a table, or as what a miner returns", function()
@@ -78,7 +84,9 @@ describe("a relation", function()
       local class = a <= 2 and 1 or 2
       local p = ({ 2, 1, 4, 3 })[a]
       for n = 1, 4 do
-        if (n <= 2) ~= (a <= 2) then want = want + math.max(0, d[a][p] - d[a][n] + ({ 0.5, 2 })[class]) end
+        if (n <= 2) ~= (a <= 2) then
+          want = want + math.max(0, d[a][p] - d[a][n] + ({ 0.5, 2 })[class])
+        end
       end
     end
     assert.near(want, t(z, r):item(), 1e-4)
@@ -95,8 +103,10 @@ describe("a relation", function()
   end)
 
   it("gives 0 with zero gradient where there are no pairs", function()
-    for _, name in ipairs { "triplet", "ntxent", "supcon", "lifted", "circle", "nca", "n_pairs", "multi_similarity",
-      "angular", "histogram", "fast_ap", "pnp", "tuplet_margin", "margin", "intra_pair_variance" } do
+    for _, name in ipairs { "triplet", "ntxent", "supcon", "lifted", "circle", "nca", "n_pairs",
+      "multi_similarity",
+      "angular", "histogram", "fast_ap", "pnp", "tuplet_margin", "margin",
+        "intra_pair_variance" } do
       for _, labels in ipairs { { 1, 2, 3, 4 }, { 1, 1, 1, 1 } } do
         local leaf = z:clone():requires_grad_()
         local loss = losses[name] { composed = true }(leaf, crun.int(labels))
@@ -122,18 +132,25 @@ describe("a relation", function()
       assert.truthy(message:find(text, 1, true), message)
     end
     fails("relation: give labels, positives and negatives, or triplets", relation, {})
-    fails("relation: labels must be an int tensor [B], or [B C] of 0 and 1, got [2]", relation, { labels = crun.zeros(2) })
-    fails("relation: triplets must be a table of 3 lists, and perhaps weights, got 2 entries", relation,
+    fails("relation: labels must be an int tensor [B], or [B C] of 0 and 1, got [2]", relation,
+      { labels = crun.zeros(2) })
+    fails("relation: triplets must be a table of 3 lists, and perhaps weights, got 2 entries",
+      relation,
       { triplets = { { 1 }, { 2 } } })
-    fails("relation: positives must be lists of one length, got 1 and 2", relation, { positives = { { 1 }, { 1, 2 } } })
+    fails("relation: positives must be lists of one length, got 1 and 2", relation,
+      { positives = { { 1 }, { 1, 2 } } })
     fails("losses.triplet: row numbers of triplets must be in 1..4, got 5", losses.triplet(), z,
       relation { triplets = { { 1 }, { 5 }, { 2 } } })
-    fails("losses.triplet: labels must have 4 entries, one for each row, got 2", losses.triplet { composed = true }, z,
+    fails("losses.triplet: labels must have 4 entries, one for each row, got 2",
+      losses.triplet { composed = true }, z,
       crun.int { 1, 2 })
-    fails("losses.triplet: tuples must be { a, p, n } or { a, p, a2, n }, got 2 entries", losses.triplet(), z, y, { y, y })
-    fails("losses.supcon: is no sum over pairs: it takes no weights of pairs or triplets", losses.supcon(), z,
+    fails("losses.triplet: tuples must be { a, p, n } or { a, p, a2, n }, got 2 entries",
+      losses.triplet(), z, y, { y, y })
+    fails("losses.supcon: is no sum over pairs: it takes no weights of pairs or triplets",
+      losses.supcon(), z,
       relation { positives = { { 1, 2 }, { 2, 1 }, { 1, 2 } }, negatives = { { 1 }, { 3 } } })
-    fails("losses.nca: needs labels, this relation has none", losses.nca(), z, relation { triplets = { { 1 }, { 2 }, { 3 } } })
+    fails("losses.nca: needs labels, this relation has none", losses.nca(), z,
+      relation { triplets = { { 1 }, { 2 }, { 3 } } })
     fails("losses.triplet: unknown option 'margn'", losses.triplet, { margn = 1 })
   end)
 end)

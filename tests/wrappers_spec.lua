@@ -14,7 +14,8 @@ describe("losses.multiple", function()
   end)
 
   it("has each loss its miner", function()
-    local both = losses.multiple { losses = { a, a }, miners = { false, crun.miners.batch_hard {} } }
+    local both = losses.multiple { losses = { a, a }, miners = { false,
+      crun.miners.batch_hard {} } }
     local want = a(z, y):item() + a(z, y, crun.miners.batch_hard {}(z, y)):item()
     assert.near(want, both(z, y):item(), 1e-5)
   end)
@@ -29,7 +30,8 @@ describe("losses.multiple", function()
     both(z, y):backward()
     opt:step()
     assert.is_true((tensors[1] - before):abs():sum():item() > 0)
-    local other = losses.multiple { losses = { a, losses.margin { learn_beta = true, classes = 3 } } }
+    local other = losses.multiple { losses = { a, losses.margin { learn_beta = true,
+      classes = 3 } } }
     other:load(both:state())
     assert.same(tensors[1]:totable(), other:parameters()[1]:totable())
   end)
@@ -43,7 +45,8 @@ describe("losses.multiple", function()
     fails("losses.multiple: weights must be 2 numbers, one for each loss, got 1", losses.multiple,
       { losses = { a, b }, weights = { 1 } })
     fails("losses.multiple: loss 1 must be a criterion, got 3", losses.multiple, { losses = { 3 } })
-    fails("losses.multiple: losses must be a list of criteria, got none", losses.multiple, { losses = {} })
+    fails("losses.multiple: losses must be a list of criteria, got none", losses.multiple,
+      { losses = {} })
   end)
 end)
 
@@ -69,13 +72,15 @@ describe("losses.matryoshka", function()
     assert.is_true(leaf:grad():isfinite():all():item() == 1)
     local ok, message = pcall(losses.matryoshka { loss = inner, dims = { 9 } }, z, y)
     assert.is_false(ok)
-    assert.truthy(message:find("a width must be in 1..8, that of the embeddings, got 9", 1, true), message)
+    assert.truthy(message:find("a width must be in 1..8, that of the embeddings, got 9", 1, true),
+      message)
   end)
 end)
 
 describe("losses.cross_batch_memory", function()
   local function make(size, more)
-    local o = { loss = losses.contrastive { variant = "pml", reducer = "sum" }, dim = 2, size = size }
+    local o = { loss = losses.contrastive { variant = "pml", reducer = "sum" }, dim = 2,
+      size = size }
     for key, value in pairs(more or {}) do o[key] = value end
     return losses.cross_batch_memory(o)
   end
@@ -143,13 +148,15 @@ describe("crun.loss", function()
       local s = z:mm(z:t()); local same = crun.tensor.same(labels):diag_(false)
       local ap = (1 + self.m - s:detach()):relu(); local an = (s:detach() + self.m):relu()
       local lp = (-self.gamma * ap * (s - (1 - self.m))):masked_logsumexp(same, { dim = 2 })
-      local ln = ( self.gamma * an * (s - self.m)):masked_logsumexp(same:logical_not():diag_(false), { dim = 2 })
+      local ln = ( self.gamma * an * (s - self.m)):masked_logsumexp(same:logical_not():diag_(false),
+        { dim = 2 })
       return (lp + ln):softplus():mean()
     end } }
 
   it("defines a loss in a few lines", function()
     local z, y = random(5, 6, 4):normalize():detach(), crun.int { 1, 1, 2, 2, 3, 3 }
-    local mine, theirs = mylosses.circle { gamma = 16 }, losses.circle { m = 0.25, gamma = 16, reduction = "mean" }
+    local mine, theirs = mylosses.circle { gamma = 16 }, losses.circle { m = 0.25, gamma = 16,
+      reduction = "mean" }
     assert.near(theirs(z, y):item(), mine(z, y):item(), 1e-4)
     local a, b = z:clone():requires_grad_(), z:clone():requires_grad_()
     mine(a, y):backward()
@@ -164,8 +171,10 @@ describe("crun.loss", function()
   it("lists and describes one with a name, and makes it by name", function()
     local calls = 0
     local function own(opts)
-      return loss.define { name = "own_norm", help = "the mean norm", formula = "mean |z|", options = opts,
-        forward = function(self, z) calls = calls + 1; return z:norm { dim = 2 }:mean() * self.factor end }
+      return loss.define { name = "own_norm", help = "the mean norm", formula = "mean |z|",
+        options = opts,
+        forward = function(self, z) calls = calls + 1; return z:norm { dim = 2 }:mean() *
+          self.factor end }
     end
     own { factor = { "number", 2, least = 0 } }
     local z = crun.tensor { { 3, 4 } }
@@ -196,7 +205,8 @@ describe("crun.loss", function()
     local group = loss.option("triplet", { margin = 0.3 })
     assert.equal("triplet", group.name[1])
     assert.equal(0.3, group.margin[1])
-    local cfg = crun.config and require "crun.config".resolve({ loss = group }, { "loss.margin=0.5" })
+    local cfg = crun.config and require "crun.config".resolve({ loss = group },
+      { "loss.margin=0.5" })
     local made = loss.make(cfg.loss)
     assert.equal(0.5, made.margin)
   end)
@@ -211,8 +221,10 @@ describe("crun.loss", function()
     fails("loss.define: forward is missing; it must be a function", loss.define, {})
     fails("loss.define: the name 'triplet' belongs to a built-in loss", loss.define,
       { name = "triplet", forward = function() end })
-    fails("forward must return a tensor of one number, got nothing", loss.define { forward = function() end }(), random(1, 2, 2))
+    fails("forward must return a tensor of one number, got nothing",
+      loss.define { forward = function() end }(), random(1, 2, 2))
     fails("there is no loss 'tripplet', did you mean 'triplet'?", loss.make, "tripplet")
-    fails("loss.option: the loss triplet has no option 'margn'", loss.option, "triplet", { margn = 1 })
+    fails("loss.option: the loss triplet has no option 'margn'", loss.option, "triplet",
+      { margn = 1 })
   end)
 end)

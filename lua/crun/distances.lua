@@ -1,26 +1,31 @@
 --- Distances: the matrix of all pairs, and the row-by-row form; both differentiable.
 --
 --     local d = crun.distances.lp { p = 2, normalize = true }
---     local matrix = d(x, y)              -- [N M]; d(x) is the rows of x to each other, diagonal exactly 0
+--     local matrix = d(x, y)              -- [N M]; d(x) is the rows of x to each other, with 0 on
+--                                         the diagonal
 --     local each = d:rows(x, y)           -- [N]: row i of x to row i of y
 --     crun.losses.triplet { distance = d }
 --
---   lp { p, power, normalize, norm } (sum |x_k - y_k|^p)^(power/p); normalize divides by a norm first, that of
---                                    `norm`, p when left out. The losses' own normalize is that of norm = 2
+--   lp { p, power, normalize, norm } (sum |x_k - y_k|^p)^(power/p); normalize divides by a norm
+--                                    first, of the order `norm`, p when left out. The losses' own
+--                                    normalize is that of norm = 2
 --   euclidean, manhattan             lp with p = 2 and p = 1
 --   cosine { power, eps }            (1 - cos)^power: smaller is nearer
 --   cosine_similarity { power, eps } cos^power: larger is nearer
 --   dot, dot_similarity { normalize, power }      -<x, y> and <x, y>
---   snr { normalize, power }         var(x - y) / var(x): not symmetric, x is the anchor
---                                    (Yuan and others, "Signal-to-noise ratio", CVPR 2019)
+--   snr { normalize, power }         var(x - y) / var(x): not symmetric, x is the anchor (Yuan and
+--                                    others, "Signal-to-noise ratio", CVPR 2019)
 --   mahalanobis { transform | matrix, power }     |L x - L y|, L = transform [K D], may be learnt;
---                                    or sqrt((x - y)' M (x - y)) for a positive semidefinite M [D D]
+--                                    or sqrt((x - y)' M (x - y)) for a positive semidefinite
+--                                    M [D D]
 --
--- Nothing is normalised unless normalize = true says so, but by cosine (pytorch-metric-learning normalises in
--- every distance by default, its dot product too). A row of zeros stays zero: it is divided by max(norm, eps), eps = 1e-12.
--- The gradient of a distance at 0 is 0. A constant anchor has no signal: its snr is inf or nan.
+-- Nothing is normalised unless normalize = true says so, but by cosine (pytorch-metric-learning
+-- normalises in every distance by default, its dot product too). A row of zeros stays zero: it is
+-- divided by max(norm, eps), eps = 1e-12. The gradient of a distance at 0 is 0. A constant anchor
+-- has no signal: its snr is inf or nan.
 --
--- `inverted` is true where larger is nearer. Losses only use these, so that each works with both kinds:
+-- `inverted` is true where larger is nearer. Losses only use these, so that each works with both
+-- kinds:
 --   d:margin(a, b)      a - b, or b - a when inverted: above 0 where a is farther
 --   d:nearest(a, b)     the elementwise nearer one
 --   d:similarity(m)     m, or -m when not inverted
@@ -85,7 +90,8 @@ function Distance:rows(x, y, eps)
   matrix_of(where, "y", y)
   local a, b = x:shape(), y:shape()
   if a[1] ~= b[1] or a[2] ~= b[2] then
-    fail(where, ("rows need two tensors of one shape, got [%d, %d] and [%d, %d]"):format(a[1], a[2], b[1], b[2]))
+    local text = "rows need two tensors of one shape, got [%d, %d] and [%d, %d]"
+    fail(where, text:format(a[1], a[2], b[1], b[2]))
   end
   return raise(self, self.each_of(self, self:prepare(x), self:prepare(y), eps or 0))
 end
@@ -155,7 +161,8 @@ function M.dot_similarity(opts) return product("dot_similarity", opts, 1, false)
 
 -- ---- signal to noise ---------------------------------------------------------------------------
 
--- |xc - yc|^2 of the rows less their means is (D - 1) var(x - y): no [N M D], and exact where x is near y
+-- |xc - yc|^2 of the rows less their means is (D - 1) var(x - y): no [N M D], and exact where x is
+-- near y
 function M.snr(opts)
   local o = check("distances.snr", opts,
     { power = { "number", 1, above = 0 }, normalize = { "boolean", false } })
@@ -168,7 +175,9 @@ function M.snr(opts)
     pairs_of = function(_, x, y)
       return noise_over_signal(crun.cdist(centre(x), y and centre(y)):square(), x, true)
     end,
-    each_of = function(_, x, y) return noise_over_signal(centre(x - y):square():sum(2), x, false) end,
+    each_of = function(_, x, y)
+      return noise_over_signal(centre(x - y):square():sum(2), x, false)
+    end,
   })
 end
 
@@ -189,8 +198,11 @@ end
 
 function M.mahalanobis(opts)
   local where = "distances.mahalanobis"
-  local o = check(where, opts, { transform = "tensor?", matrix = "tensor?", power = { "number", 1, above = 0 } })
-  if (o.transform == nil) == (o.matrix == nil) then fail(where, "give transform [K D] or matrix [D D]") end
+  local o = check(where, opts,
+    { transform = "tensor?", matrix = "tensor?", power = { "number", 1, above = 0 } })
+  if (o.transform == nil) == (o.matrix == nil) then
+    fail(where, "give transform [K D] or matrix [D D]")
+  end
   return new("mahalanobis", {
     power = o.power, transform = o.transform or root_of(where, o.matrix),
     prepare = function(self, x)
@@ -210,10 +222,11 @@ end
 
 -- ---- by name -----------------------------------------------------------------------------------
 
-local names = { "euclidean", "manhattan", "cosine", "dot", "snr", "cosine_similarity", "dot_similarity" }
+local names = { "euclidean", "manhattan", "cosine", "dot", "snr", "cosine_similarity",
+  "dot_similarity" }
 
---- A distance from its name or a distance, which is handed through. settings: { squared =, normalize = } as
--- the losses take them beside a name. where: who asks, for the message.
+--- A distance from its name or a distance, which is handed through. settings: { squared =,
+-- normalize = } as the losses take them beside a name. where: who asks, for the message.
 function M.named(where, value, settings)
   if options.kind(value) == "distance" then return value end
   for _, name in ipairs(names) do
@@ -227,7 +240,8 @@ function M.named(where, value, settings)
   end
   local near = type(value) == "string" and options.nearest(value, names)
   fail(where, ("distance must be one of %s, or made by crun.distances; got %s%s"):format(
-    table.concat(names, ", "), options.say(value), near and (", did you mean '%s'?"):format(near) or ""))
+    table.concat(names, ", "), options.say(value),
+    near and (", did you mean '%s'?"):format(near) or ""))
 end
 
 return M

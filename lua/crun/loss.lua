@@ -39,30 +39,38 @@ local function lines_of(where, given)
     if kind == "table" then spec[key] = value
     elseif kind == "integer" or kind == "float" then spec[key] = { "number", value }
     elseif kind == "boolean" or kind == "string" then spec[key] = { kind, value }
-    else fail(where, ("option %s must be a default or a line of crun.options, got %s"):format(key, options.say(value))) end
+    else
+      local text = "option %s must be a default or a line of crun.options, got %s"
+      fail(where, text:format(key, options.say(value)))
+    end
   end
   return spec
 end
 
---- A constructor of criteria from { forward =, options =, init =, name =, help =, formula =, paper = }.
+--- A constructor of criteria from { forward =, options =, init =, name =, help =, formula =,
+-- paper = }.
 --
---   forward(self, z, labels, ...)   the loss, a scalar tensor, from operators. self.KEY are the options;
---                                   self.stats is a table for numbers to be looked at
+--   forward(self, z, labels, ...)   the loss, a scalar tensor, from operators. self.KEY are the
+--                                   options; self.stats is a table for numbers to be looked at
 --   options    name -> default, or a line of crun.options: { "number", 2, least = 0 }
---   init(self) makes parameters: self.weight = crun.nn.parameter(t); they are found by optimisers and
+--   init(self) makes parameters: self.weight = crun.nn.parameter(t); they are found by optimisers
+--   and
 --              checkpoints as those of a module are
---   name       puts it beside the built-in losses: crun.losses.NAME, loss = NAME in settings, listed by
---              crun.loss.names() and described by crun.loss.describe(). A name of a built-in is refused
+--   name       puts it beside the built-in losses: crun.losses.NAME, loss = NAME in settings,
+--              listed by crun.loss.names() and described by crun.loss.describe(). A name of a
+--              built-in is refused
 function M.define(definition)
   local where = "loss.define"
   local d = options.check(where, definition, {
-    forward = "callable", options = "table?", init = "callable?", name = "string?", help = "string?",
-    formula = "string?", paper = "string?",
+    forward = "callable", options = "table?", init = "callable?", name = "string?",
+    help = "string?", formula = "string?", paper = "string?",
   })
   if d.name and not M.defined[d.name] and crun.losses[d.name] ~= nil then
     fail(where, ("the name '%s' belongs to a built-in loss"):format(d.name))
   end
-  if d.name and not d.name:find "^[%a][%w_]*$" then fail(where, ("the name '%s' must be a word"):format(d.name)) end
+  if d.name and not d.name:find "^[%a][%w_]*$" then
+    fail(where, ("the name '%s' must be a word"):format(d.name))
+  end
   local title = "losses." .. (d.name or "(defined)")
   local spec = lines_of(where, d.options)
 
@@ -85,13 +93,15 @@ function M.define(definition)
   function class:forward(z, labels, ...)
     local loss = d.forward(self, z, labels, ...)
     if options.kind(loss) ~= "tensor" or loss:numel() ~= 1 then
-      fail(title, "forward must return a tensor of one number, got " .. (options.kind(loss) == "tensor" and
+      fail(title, "forward must return a tensor of one number, got " ..
+        (options.kind(loss) == "tensor" and
         ("[%s]"):format(table.concat(loss:shape(), ", ")) or options.say(loss)))
     end
     return loss
   end
   local constructor = function(opts) return class(opts) end
-  definitions[constructor] = { name = d.name, help = d.help, formula = d.formula, paper = d.paper, spec = spec }
+  definitions[constructor] = { name = d.name, help = d.help, formula = d.formula, paper = d.paper,
+    spec = spec }
   if d.name then M.defined[d.name] = constructor end
   return constructor
 end
@@ -114,22 +124,28 @@ local function constructor_of(where, name)
   local module, field = name:match "^(.+)%.([^.]+)$"
   if module then
     local ok, table_or_error = pcall(require, module)
-    if not ok then fail(where, ("loss '%s': %s"):format(name, tostring(table_or_error):match "^[^\n]*")) end
-    if type(table_or_error) == "table" and table_or_error[field] then return table_or_error[field] end
+    if not ok then
+      fail(where, ("loss '%s': %s"):format(name, tostring(table_or_error):match "^[^\n]*"))
+    end
+    if type(table_or_error) == "table" and table_or_error[field] then
+      return table_or_error[field]
+    end
     fail(where, ("the module '%s' has no loss '%s'"):format(module, field))
   end
   local near = options.nearest(name, M.names())
-  fail(where, ("there is no loss '%s'%s"):format(name, near and (", did you mean '%s'?"):format(near) or ""))
+  fail(where, ("there is no loss '%s'%s"):format(name,
+    near and (", did you mean '%s'?"):format(near) or ""))
 end
 
 local function from_line(key, line)
   if type(line) == "string" then line = { line } end
-  return { name = key, kind = line[1]:gsub("%?$", ""), default = line[2], least = line.least, most = line.most,
+  return { name = key, kind = line[1]:gsub("%?$", ""), default = line[2], least = line.least,
+    most = line.most,
     choices = line.choices and table.concat(line.choices, " "), help = line.help }
 end
 
---- What is known of a loss, as crun.describe("losses", name) has it: name, help, formula, paper, options
--- (a list of { name, kind, default, least, most, choices, help }). nil for no such loss.
+--- What is known of a loss, as crun.describe("losses", name) has it: name, help, formula, paper,
+-- options (a list of { name, kind, default, least, most, choices, help }). nil for no such loss.
 function M.describe(name)
   local native = type(name) == "string" and crun.describe("losses", name)
   if native then return native end
@@ -138,12 +154,16 @@ function M.describe(name)
   local d = definitions[found]
   if not d then
     local ok, definition = pcall(require, "crun.loss." .. name)
-    d = ok and type(definition) == "table" and { name = name, spec = definition.options, help = definition.help,
+    d = ok and type(definition) == "table" and { name = name, spec = definition.options,
+      help = definition.help,
       formula = definition.formula, paper = definition.paper } or { name = name }
   end
   local list = {}
-  for _, key in ipairs(options.sorted_keys(d.spec or {})) do list[#list + 1] = from_line(key, d.spec[key]) end
-  return { name = d.name, room = "losses", help = d.help, formula = d.formula, paper = d.paper, options = list,
+  for _, key in ipairs(options.sorted_keys(d.spec or {})) do
+    list[#list + 1] = from_line(key, d.spec[key])
+  end
+  return { name = d.name, room = "losses", help = d.help, formula = d.formula, paper = d.paper,
+    options = list,
     differentiable = true, defined = definitions[found] ~= nil }
 end
 
@@ -152,8 +172,8 @@ end
 --     local cfg = crun.config { loss = crun.loss.option("triplet", { margin = 0.2 }) }
 --     local criterion = crun.loss.make(cfg.loss)
 --
--- On the command line loss.name=ntxent chooses another, loss.temperature=0.1 sets an option of it: the group
--- holds the options of the loss that is chosen there. `defaults` are for `name` only.
+-- On the command line loss.name=ntxent chooses another, loss.temperature=0.1 sets an option of it:
+-- the group holds the options of the loss that is chosen there. `defaults` are for `name` only.
 function M.option(name, defaults)
   constructor_of("loss.option", name)
   local chosen = name
@@ -173,19 +193,22 @@ function M.option(name, defaults)
       local finite = o.least and o.most and math.abs(o.least) < 1e29 and math.abs(o.most) < 1e29
       local choices = {}
       for word in (o.choices or ""):gmatch "%S+" do choices[#choices + 1] = word end
-      group[o.name] = { value, help = o.help ~= "" and o.help or nil, least = finite and o.least or nil,
+      group[o.name] = { value, help = o.help ~= "" and o.help or nil,
+        least = finite and o.least or nil,
         most = finite and o.most or nil, choices = #choices > 0 and choices or nil }
     end
   end
   for key in pairs(defaults or {}) do
     if chosen == name and not group[key] then
-      fail("loss.option", ("the loss %s has no option '%s' that can be set by text"):format(name, key))
+      fail("loss.option", ("the loss %s has no option '%s' that can be set by text")
+        :format(name, key))
     end
   end
   return group
 end
 
---- The criterion that settings name: a group { name = ..., options... }, or a name. more: further options.
+--- The criterion that settings name: a group { name = ..., options... }, or a name. more: further
+-- options.
 function M.make(settings, more)
   local opts, name = {}, settings
   if type(settings) == "table" then
@@ -199,8 +222,8 @@ end
 
 -- ---- from a formula of distances ----------------------------------------------------------------
 
---- crun.loss.pairwise(function(d, same) ... end) and crun.loss.triplet(function(ap, an) ... end): see
--- lua/crun/closure.lua.
+--- crun.loss.pairwise(function(d, same) ... end) and crun.loss.triplet(function(ap, an) ... end):
+-- see lua/crun/closure.lua.
 function M.pairwise(...) return require "crun.closure".pairwise(...) end
 function M.triplet(...) return require "crun.closure".triplet(...) end
 
@@ -212,7 +235,9 @@ methods.mm = methods.matmul
 
 --- Writes v, a number or true / false, into the diagonal of a matrix, in place.
 function methods:diag_(v)
-  if self:ndim() ~= 2 then fail("diag_", ("takes a matrix, got %d dimensions"):format(self:ndim())) end
+  if self:ndim() ~= 2 then
+    fail("diag_", ("takes a matrix, got %d dimensions"):format(self:ndim()))
+  end
   if type(v) == "boolean" then v = v and 1 or 0 end
   for i = 1, math.min(self:size(1), self:size(2)) do self[i][i] = v end
   return self
@@ -222,7 +247,9 @@ local new_tensor = crun.tensor
 
 --- crun.tensor.same(labels [, others]): byte [B R], 1 where two labels are equal.
 crun.tensor = setmetatable({
-  same = function(labels, others) return labels:unsqueeze(2):eq((others or labels):unsqueeze(1)) end,
+  same = function(labels, others)
+    return labels:unsqueeze(2):eq((others or labels):unsqueeze(1))
+  end,
 }, { __call = function(_, ...) return new_tensor(...) end })
 
 return M

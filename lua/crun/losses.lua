@@ -2,27 +2,28 @@
 --
 --     local criterion = crun.losses.triplet { margin = 0.2 }
 --     local loss = criterion(z, labels)
---     criterion(z, labels, { a, p, n })                              mined triplets, or pairs { a, p, a2, n }
---     criterion(z, labels, references, reference_labels)             queries against a reference set
---     criterion(z, crun.relation { ... } [, references])             any supervision
+--     criterion(z, labels, { a, p, n })                       mined triplets; or { a, p, a2, n }
+--     criterion(z, labels, references, reference_labels)      queries against a reference set
+--     criterion(z, crun.relation { ... } [, references])      any supervision
 --
 -- Options of every loss over labelled batches, beside its own:
 --
 --   distance     a name, or an object of crun.distances
 --   reducer      a name, or an object of crun.reducers; in place of `reduction`
 --   regularizer  { crun.regularizers.NAME { ... }, weight }: a price on the embeddings, added
---   compat       "pml": what pytorch-metric-learning does where that looks like a slip (a list of one pair
---                gives 0; lifted, angular and instance say more)
+--   compat       "pml": what pytorch-metric-learning does where that looks like a slip (a list of
+--                one pair gives 0; lifted and cross_batch_memory say more)
 --   composed     true: the form written in operators, where the loss has a fused one too
 --
--- What the fused losses in C do not know (listed pairs, other distances and reducers, relations) goes to the
--- composed form in lua/crun/loss/NAME.lua, in time and memory B^2; the numbers are the same.
+-- What the fused losses in C do not know (listed pairs, other distances and reducers, relations)
+-- goes to the composed form in lua/crun/loss/NAME.lua, in time and memory B^2; the numbers are the
+-- same.
 local crun = require "crun"
 
 -- written in operators, one file each in lua/crun/loss
-local composed = [[ angular circle contrastive dynamic_soft_margin fast_ap generalized_lifted histogram
-  instance intra_pair_variance lifted manifold margin multi_similarity n_pairs nca ntxent pnp ranked_list
-  snr_contrastive supcon threshold_consistent triplet tuplet_margin ]]
+local composed = [[ angular circle contrastive dynamic_soft_margin fast_ap generalized_lifted
+  histogram instance intra_pair_variance lifted manifold margin multi_similarity n_pairs nca ntxent
+  pnp ranked_list snr_contrastive supcon threshold_consistent triplet tuplet_margin ]]
 
 -- criteria that hold other criteria
 local wrappers = [[ cross_batch_memory self_supervised multiple matryoshka ]]

@@ -1,28 +1,29 @@
 --- Reducers: how the losses of elements, pairs or triplets become one number.
 --
 --     local criterion = crun.losses.triplet { margin = 0.1, reducer = crun.reducers.mean() }
---     crun.losses.contrastive { reducer = reducers.multiple { pos_loss = reducers.sum(), neg_loss = "mean" } }
+--     local both = crun.reducers.multiple { pos_loss = "sum", neg_loss = "mean" }
 --
 -- A reducer is called with a tensor of losses [n] and what is known of them:
 --
 --     local value = reducer(losses, { anchor = rows, labels = labels, rows = B })
 --
 --   anchor    int [n]: the row each loss belongs to (class_weighted, per_anchor of pairs)
---   other     int [n]: the second row of a pair; kind = "pair" then. kind is "element" when left out,
---             "triplet" for triplets, and "reduced" for a loss that is one number already: every reducer
---             hands that through
+--   other     int [n]: the second row of a pair; kind = "pair" then. kind is "element" when left
+--             out, "triplet" for triplets, and "reduced" for a loss that is one number already:
+--             every reducer hands that through
 --   labels    int [B], 1 .. C (class_weighted)
 --   rows      B (per_anchor)
 --   divisor   a number that the loss gives (divisor)
 --   name      which part of the loss this is (multiple): "loss", "pos_loss", "neg_loss", ...
 --
--- Every reducer gives 0 with zero gradient for an empty set. An average over the losses above 0 makes the
--- step grow as fewer of them are left, and keeps the printed loss near the margin while learning goes on;
--- `mean` does neither.
+-- Every reducer gives 0 with zero gradient for an empty set. An average over the losses above 0
+-- makes the step grow as fewer of them are left, and keeps the printed loss near the margin while
+-- learning goes on; `mean` does neither.
 --
 -- The names of pytorch-metric-learning and what they are here: MeanReducer mean, SumReducer sum,
 -- AvgNonZeroReducer avg_non_zero, ThresholdReducer threshold, ClassWeightedReducer class_weighted,
--- DivisorReducer divisor, DoNothingReducer do_nothing, PerAnchorReducer per_anchor, MultipleReducers multiple.
+-- DivisorReducer divisor, DoNothingReducer do_nothing, PerAnchorReducer per_anchor,
+-- MultipleReducers multiple.
 --
 -- @module crun.reducers
 local crun = require "crun"
@@ -51,7 +52,8 @@ function Reducer:__call(losses, info)
   return self.reduce(losses, info, self)
 end
 
--- A reducer called `name`; reduce(losses [n], info, self) -> scalar. One that is "reduced" passes through.
+-- A reducer called `name`; reduce(losses [n], info, self) -> scalar. One that is "reduced" passes
+-- through.
 local function new(name, fields, reduce)
   fields.name = name
   fields.reduce = function(losses, info, self)
@@ -79,11 +81,12 @@ plain("mean", function(losses) return losses:mean() end)
 
 plain("sum", function(losses) return losses:sum() end)
 
---- The mean of the losses above 0; the default of pytorch-metric-learning for contrastive, triplet, circle and SupCon.
+--- The mean of the losses above 0; the default of pytorch-metric-learning for contrastive, triplet,
+-- circle and SupCon.
 plain("avg_non_zero", function(losses) return mean_of(losses, losses:detach():gt(0)) end)
 
---- sum / the divisor that the loss gives (margin: its active terms; proxy_anchor: classes); 0 when that is 0.
--- A loss that gives none is averaged.
+--- sum / the divisor that the loss gives (margin: its active terms; proxy_anchor: classes); 0 when
+-- that is 0. A loss that gives none is averaged.
 plain("divisor", function(losses, info)
   local divisor = info.divisor or losses:numel()
   return divisor == 0 and zero(losses) or losses:sum() / divisor
@@ -111,17 +114,20 @@ function M.threshold(opts)
   end)
 end
 
---- mean over all losses of weights[label of the anchor] * loss: divided by n, not by the sum of the weights.
--- weights: a tensor or list, one number a class; labels are 1 .. #weights.
+--- mean over all losses of weights[label of the anchor] * loss: divided by n, not by the sum of the
+-- weights. weights: a tensor or list, one number a class; labels are 1 .. #weights.
 function M.class_weighted(opts)
   local o = check("reducers.class_weighted", opts, { weights = "any" })
   local weights = o.weights
   if type(weights) == "table" then weights = crun.tensor(weights) end
   if options.kind(weights) ~= "tensor" or weights:ndim() ~= 1 then
-    fail("reducers.class_weighted", "weights must be a list or a tensor [C], got " .. options.say(o.weights))
+    fail("reducers.class_weighted", "weights must be a list or a tensor [C], got " ..
+      options.say(o.weights))
   end
   return new("class_weighted", { weights = weights }, function(losses, info)
-    if not info.labels then fail("reducers.class_weighted", "this loss was called without labels") end
+    if not info.labels then
+      fail("reducers.class_weighted", "this loss was called without labels")
+    end
     local labels = info.anchor and info.labels:index_select(info.anchor) or info.labels
     local least, most = labels:amin():item(), labels:amax():item()
     if least < 1 or most > #weights then
@@ -134,14 +140,16 @@ end
 
 local named                                             -- name or reducer -> reducer
 
---- Pairs: the mean of each anchor's losses (0 for an anchor without), then `reducer` over the B rows.
--- Elements: `reducer` alone. Triplets have no such reading and are refused. A pair listed twice counts
--- twice here; in pytorch-metric-learning the last one counts.
+--- Pairs: the mean of each anchor's losses (0 for an anchor without), then `reducer` over the B
+-- rows. Elements: `reducer` alone. Triplets have no such reading and are refused. A pair listed
+-- twice counts twice here; in pytorch-metric-learning the last one counts.
 function M.per_anchor(opts)
   local o = check("reducers.per_anchor", opts, { reducer = { "any", "mean" } })
   local inner = named("reducers.per_anchor", o.reducer)
   return new("per_anchor", { reducer = inner }, function(losses, info)
-    if info.kind == "triplet" then fail("reducers.per_anchor", "takes pairs and elements, this loss has triplets") end
+    if info.kind == "triplet" then
+      fail("reducers.per_anchor", "takes pairs and elements, this loss has triplets")
+    end
     if info.kind ~= "pair" then return inner(losses, info) end
     local rows = info.rows or fail("reducers.per_anchor", "pairs need rows = B")
     local count = crun.bincount(info.anchor, { minlength = rows }):real():clamp { min = 1 }
@@ -150,7 +158,8 @@ function M.per_anchor(opts)
   end)
 end
 
---- Each part of a loss by its own reducer, and the results added: multiple { pos_loss = "sum", default = "mean" }.
+--- Each part of a loss by its own reducer, and the results added: multiple { pos_loss = "sum",
+-- default = "mean" }.
 function M.multiple(opts)
   local where, parts = "reducers.multiple", {}
   if options.kind(opts) ~= "table" then
@@ -181,10 +190,10 @@ end
 -- reducer, which is handed through. where: who asks, for the message.
 function M.named(where, value) return named(where, value) end
 
---- Reduces the parts of a loss and adds them up.
--- parts: a list of { name =, losses =, kind =, anchor =, other =, divisor = }; a part without losses (nil)
--- counts 0. context: { labels =, rows =, zero = a scalar 0 on the graph }.
--- With do_nothing: the losses of a single part, or a table name -> losses.
+--- Reduces the parts of a loss and adds them up. parts: a list of { name =, losses =, kind =,
+-- anchor =, other =, divisor = }; a part without losses (nil) counts 0. context: { labels =, rows
+-- =, zero = a scalar 0 on the graph }. With do_nothing: the losses of a single part, or a table
+-- name -> losses.
 function M.reduce(reducer, parts, context)
   local total, list, n = nil, {}, 0
   for _, part in ipairs(parts) do

@@ -8,23 +8,24 @@
 --
 --     criterion(z, relation)    criterion(z, relation, references)
 --
--- A relation stands wherever labels stand. a, p, n are lists or int tensors of row numbers from 1; p
--- and n count in the reference set when there is one. Pairs may come with labels too: the labels then
--- say the classes (for reducers and margins by class), the pairs what is compared.
+-- A relation stands wherever labels stand. a, p, n are lists or int tensors of row numbers from 1;
+-- p and n count in the reference set when there is one. Pairs may come with labels too: the labels
+-- then say the classes (for reducers and margins by class), the pairs what is compared.
 --
 -- Options beside those:
 --   share       labels [B C]: "any" (the default): two items belong together when they have a label
 --               in common; "all": when they have the same labels
---   ignored     { i, j }: pairs that are neither positive nor negative, in both orders when there is
---               no reference set. With labels, or with pairs; triplets that have one are left out
+--   ignored     { i, j }: pairs that are neither positive nor negative, in both orders when there
+--               is no reference set. With labels, or with pairs; triplets that have one are left
+--               out
 --   margins     a number for each class 1 .. C, of the anchor: takes the place of the loss's margin
 --   reference_labels    [R] or [R C]
 --
--- Weights multiply the loss of their pair or triplet before it is reduced. A loss that is no sum over
--- pairs or triplets (multi-similarity, circle, ...) refuses them.
+-- Weights multiply the loss of their pair or triplet before it is reduced. A loss that is no sum
+-- over pairs or triplets (multi-similarity, circle, ...) refuses them.
 --
--- Read from a relation: r.labels, r.reference_labels, r.plain (labels [B] and nothing else: what the
--- fused losses, miners and metrics take as they are), r:pairs(), r:triplets(), r:masks().
+-- Read from a relation: r.labels, r.reference_labels, r.plain (labels [B] and nothing else: what
+-- the fused losses, miners and metrics take as they are), r:pairs(), r:triplets(), r:masks().
 --
 -- @module crun.relation
 local crun = require "crun"
@@ -47,7 +48,8 @@ end
 local function rows_of(where, name, value)
   if options.kind(value) == "table" then value = crun.int(value) end
   if options.kind(value) ~= "tensor" or value:ndim() ~= 1 or value:dtype() ~= "int64" then
-    fail(where, ("%s must be row numbers: a list or an int tensor [n], got %s"):format(name, say(value)))
+    fail(where, ("%s must be row numbers: a list or an int tensor [n], got %s"):format(name,
+      say(value)))
   end
   return value
 end
@@ -63,7 +65,8 @@ local function columns(where, name, value, n)
   for i = 1, n do
     list[i] = rows_of(where, ("%s[%d]"):format(name, i), value[i])
     if #list[i] ~= #list[1] then
-      fail(where, ("%s must be lists of one length, got %d and %d"):format(name, #list[1], #list[i]))
+      fail(where, ("%s must be lists of one length, got %d and %d"):format(name, #list[1],
+        #list[i]))
     end
   end
   local weight = value[n + 1]
@@ -82,7 +85,8 @@ local function labels_of(where, name, value)
   end
   if options.kind(value) ~= "tensor" or value:ndim() < 1 or value:ndim() > 2 or
     (value:ndim() == 1 and value:dtype() ~= "int64") then
-    fail(where, ("%s must be an int tensor [B], or [B C] of 0 and 1, got %s"):format(name, say(value)))
+    fail(where, ("%s must be an int tensor [B], or [B C] of 0 and 1, got %s"):format(name,
+      say(value)))
   end
   return value
 end
@@ -92,7 +96,8 @@ local spec = {
   ignored = "any", margins = "any",
   share = { "string", "any", choices = { "any", "all" } },
 }
-for _, name in ipairs { "labels", "reference_labels", "positives", "negatives", "triplets", "ignored",
+for _, name in ipairs { "labels", "reference_labels", "positives", "negatives", "triplets",
+  "ignored",
   "margins" } do spec[name] = "any?" end
 
 local function new(opts)
@@ -171,7 +176,9 @@ local function marks(list, B, R)
 end
 
 local function either(a, b) return a and b and a:logical_or(b) or a or b end
-local function without(mask, other) return other and mask:logical_and(other:logical_not()) or mask end
+local function without(mask, other)
+  return other and mask:logical_and(other:logical_not()) or mask
+end
 
 function Relation:ignored_mask(B, R)
   if not self.ignored then return nil end
@@ -182,8 +189,8 @@ function Relation:ignored_mask(B, R)
   return mask
 end
 
---- Two byte masks [B R]: positive pairs and negative pairs. same: rows and references are one set, so
--- the diagonal is neither. A pair listed twice is in the mask once.
+--- Two byte masks [B R]: positive pairs and negative pairs. same: rows and references are one set,
+-- so the diagonal is neither. A pair listed twice is in the mask once.
 function Relation:masks(B, R, same)
   if self.listed then
     local a, p, a2, n = self:pairs(B, R, same)
@@ -237,8 +244,9 @@ function Relation:ignored_triples(B, R)
   return ignored and is_ignored(ignored, t[1], t[2]):logical_or(is_ignored(ignored, t[1], t[3]))
 end
 
---- The triplets a, p, n and their weights (nil: all 1): as listed, or every positive pair of an anchor
--- with every negative pair of it; a weight is then the product of the two. Time and memory P B.
+--- The triplets a, p, n and their weights (nil: all 1): as listed, or every positive pair of an
+-- anchor with every negative pair of it; a weight is then the product of the two. Time and memory P
+-- B.
 function Relation:triplets(B, R, same)
   if self.triples then
     local t = keep(self.triples, 3, self:ignored_triples(B, R))
@@ -261,14 +269,15 @@ function Relation:triplets(B, R, same)
   return a:index_select(pair), p:index_select(pair), n:index_select(other), weight
 end
 
---- How often each row is an anchor, positive or negative, by the most frequent one: what losses over
--- elements weigh them by when pairs or triplets are listed. nil when none are. anchors_only: with a
--- reference set the other numbers are not rows of the batch.
+--- How often each row is an anchor, positive or negative, by the most frequent one: what losses
+-- over elements weigh them by when pairs or triplets are listed. nil when none are. anchors_only:
+-- with a reference set the other numbers are not rows of the batch.
 function Relation:element_weights(B, anchors_only)
   if not self.listed then return nil end
   local lists = {}
   if self.triples then
-    lists = anchors_only and { self.triples[1] } or { self.triples[1], self.triples[2], self.triples[3] }
+    lists = anchors_only and { self.triples[1] } or { self.triples[1], self.triples[2],
+      self.triples[3] }
   else
     lists = { self.positives[1], self.negatives[1] }
     if not anchors_only then lists[3], lists[4] = self.positives[2], self.negatives[2] end
@@ -283,7 +292,8 @@ end
 function Relation:check(where, B, R, references)
   local function size(name, labels, n, what)
     if labels and labels:size(1) ~= n then
-      fail(where, ("%s must have %d entries, one for each %s, got %d"):format(name, n, what, labels:size(1)))
+      fail(where, ("%s must have %d entries, one for each %s, got %d"):format(name, n, what,
+        labels:size(1)))
     end
   end
   size("labels", self.labels, B, "row")
@@ -313,8 +323,9 @@ end
 
 local M = {}
 
---- A relation from what stands where labels stand: labels [B] or [B C], or a relation. tuples: { a, p,
--- n } or { a, p, a2, n } as miners return them, or nil. reference_labels: those of a reference set.
+--- A relation from what stands where labels stand: labels [B] or [B C], or a relation. tuples: { a,
+-- p, n } or { a, p, a2, n } as miners return them, or nil. reference_labels: those of a reference
+-- set.
 function M.of(where, value, reference_labels, tuples)
   local is_relation = options.kind(value) == "relation"
   if is_relation and reference_labels == nil and tuples == nil then return value end
@@ -322,7 +333,9 @@ function M.of(where, value, reference_labels, tuples)
   if is_relation then
     o.labels, o.reference_labels, o.share = value.labels, value.reference_labels, value.share
     o.margins, o.ignored = value.margins, value.ignored
-    if not tuples then o.positives, o.negatives, o.triplets = value.positives, value.negatives, value.triples end
+    if not tuples then
+      o.positives, o.negatives, o.triplets = value.positives, value.negatives, value.triples
+    end
   elseif value ~= nil then
     o.labels = labels_of(where, "labels", value)
   end
@@ -338,12 +351,13 @@ function M.of(where, value, reference_labels, tuples)
   return new(o)
 end
 
---- The labels [B] of labels or a relation, for what takes nothing else (samplers, metrics); raises where
--- a relation has none.
+--- The labels [B] of labels or a relation, for what takes nothing else (samplers, metrics); raises
+-- where a relation has none.
 function M.labels(where, value)
   local labels = options.kind(value) == "relation" and value.labels or value
   if options.kind(labels) ~= "tensor" or labels:ndim() ~= 1 then
-    fail(where, "needs one label an item, an int tensor [B] or a relation with such labels, got " .. say(value))
+    fail(where, "needs one label an item, an int tensor [B] or a relation with such labels, got " ..
+      say(value))
   end
   return labels
 end

@@ -23,7 +23,8 @@ for _, name in ipairs { "LpDistance", "CosineSimilarity", "DotProductSimilarity"
     local total = (matrix * i.upstream):sum()
     return { matrix = matrix, loss = total }
   end
-  -- the reference neither normalises nor raises to the power row by row: said here by a distance without both
+  -- the reference neither normalises nor raises to the power row by row: said here by a distance
+  -- without both
   M[name .. ".pairwise_distance"] = function(p, i)
     local d = {}
     for key, value in pairs(p.distance) do d[key] = value end

@@ -1,6 +1,7 @@
---- How the golden cases of `losses` (pytorch-metric-learning's classes) are said in crun.
--- The classes over pairs and triplets run in the composed form, which has every setting; losses_NAME.lua beside
--- this file hold those over class weights and proxies and the self-supervised ones.
+--- How the golden cases of `losses` (pytorch-metric-learning's classes) are said in crun. The
+-- classes over pairs and triplets run in the composed form, which has every setting;
+-- losses_NAME.lua beside this file hold those over class weights and proxies and the
+-- self-supervised ones.
 local crun = require "crun"
 local distance_of = require "golden_cases.distances".of
 local reducer_of = require "golden_cases.reducers".of
@@ -42,7 +43,9 @@ function M.of(p, quirk)
   for key, theirs in pairs(class[2]) do o[type(key) == "string" and key or theirs] = p[theirs] end
   for key, value in pairs(class[3] or {}) do o[key] = value end
   -- torch's cosine_similarity, which it uses here, has another least norm
-  if p.name == "ThresholdConsistentMarginLoss" then o.distance = crun.distances.cosine_similarity { eps = 1e-8 } end
+  if p.name == "ThresholdConsistentMarginLoss" then
+    o.distance = crun.distances.cosine_similarity { eps = 1e-8 }
+  end
   if p.reducer then o.reducer = reducer_of(p.reducer) end
   if p.embedding_regularizer then
     o.regularizer = { regularizer_of(p.embedding_regularizer), p.embedding_reg_weight }
@@ -61,8 +64,8 @@ local function tuples_of(i)
   if i.idx_a then return shifted(i.idx_a, i.idx_p, i.idx_n) end
 end
 
--- class numbers count from 1 for reducers by class and beta by class; where labels are not class numbers
--- nothing needs them to be
+-- class numbers count from 1 for reducers by class and beta by class; where labels are not class
+-- numbers nothing needs them to be
 local function classes_from_one(labels) return labels and labels + 1 end
 
 local function call(criterion, i)
@@ -72,8 +75,8 @@ local function call(criterion, i)
   return criterion(i.embeddings, labels, i.ref_emb, reference_labels)
 end
 
--- calls step(t, embeddings of step t, ...) over the stacked inputs, and backward() each time; returns what step
--- returned, by step
+-- calls step(t, embeddings of step t, ...) over the stacked inputs, and backward() each time;
+-- returns what step returned, by step
 local function each_step(i, steps, step)
   local results = {}
   for t = 1, steps do
@@ -117,7 +120,8 @@ end
 
 -- ---- criteria that hold others ------------------------------------------------------------------
 
-local bounds_of = { CosineSimilarity = function(x) return 1 - x end, DotProductSimilarity = function(x) return -x end }
+local bounds_of = { CosineSimilarity = function(x) return 1 - x end,
+  DotProductSimilarity = function(x) return -x end }
 
 -- a miner from its description; its margins are on distances here
 local function miner_of(m)
@@ -147,7 +151,8 @@ function M.MultipleLosses(p, i)
 end
 
 function M.SelfSupervisedLoss(p, i, case)
-  local criterion = losses.self_supervised { loss = M.of(p.loss, case.quirk), symmetric = p.symmetric }
+  local criterion = losses.self_supervised { loss = M.of(p.loss, case.quirk),
+    symmetric = p.symmetric }
   return { loss = criterion(i.embeddings, i.ref_emb) }
 end
 
@@ -159,15 +164,18 @@ function M.CrossBatchMemory(p, i, case)
     miner = miner_of(p.miner) or nil, compat = as_lists and "pml" or nil,
   }
   local results = each_step(i, p.steps, function(input)
-    local z, labels, mask, tuples = input "embeddings", input "labels", input "enqueue_mask", input "idx_apn"
+    local z, labels, mask, tuples = input "embeddings", input "labels", input "enqueue_mask",
+      input "idx_apn"
     if tuples then
       tuples = tuples + 1
-      tuples = { tuples:select(1, 1):contiguous(), tuples:select(1, 2):contiguous(), tuples:select(1, 3):contiguous() }
+      tuples = { tuples:select(1, 1):contiguous(), tuples:select(1, 2):contiguous(),
+        tuples:select(1, 3):contiguous() }
     end
     local loss = criterion(z, labels, tuples, mask and mask:gt(0))
     local state = criterion:state()
     return { loss = loss, memory = state.memory:clone(), label_memory = state.labels:clone(),
-      queue_idx = crun.int { state.cursor }:reshape({}), filled = crun.int { state.full and 1 or 0 }:reshape({}) }
+      queue_idx = crun.int { state.cursor }:reshape({}), filled = crun.int { state.full and 1 or
+        0 }:reshape({}) }
   end)
   local out = { done = true }
   for _, name in ipairs { "loss", "memory", "label_memory", "queue_idx", "filled" } do
@@ -179,7 +187,8 @@ end
 
 -- meta_classes: the proxy of each row, from 0
 function M.ManifoldLoss(p, i)
-  local criterion = losses.manifold { composed = true, proxies = i.proxies, lambda_c = p.lambdaC, alpha = p.alpha,
+  local criterion = losses.manifold { composed = true, proxies = i.proxies, lambda_c = p.lambdaC,
+    alpha = p.alpha,
     margin = p.margin, distance = distance_of(p.distance) }
   return { loss = criterion(i.embeddings, i.meta_classes + 1) }
 end

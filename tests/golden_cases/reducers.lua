@@ -10,7 +10,9 @@ local names = { MeanReducer = "mean", SumReducer = "sum", AvgNonZeroReducer = "a
 function M.of(r)
   if names[r.name] then return reducers[names[r.name]]() end
   if r.name == "ThresholdReducer" then return reducers.threshold { low = r.low, high = r.high } end
-  if r.name == "ClassWeightedReducer" then return reducers.class_weighted { weights = r.weights } end
+  if r.name == "ClassWeightedReducer" then
+    return reducers.class_weighted { weights = r.weights }
+  end
   if r.name == "PerAnchorReducer" then return reducers.per_anchor { reducer = M.of(r.reducer) } end
   if r.name == "MultipleReducers" then
     local parts = {}

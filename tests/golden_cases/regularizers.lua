@@ -23,7 +23,8 @@ function M.of(r)
   error("no such regulariser: " .. tostring(r.name))
 end
 
-for _, name in ipairs { "LpRegularizer", "ZeroMeanRegularizer", "CenterInvariantRegularizer", "RegularFaceRegularizer",
+for _, name in ipairs { "LpRegularizer", "ZeroMeanRegularizer", "CenterInvariantRegularizer",
+  "RegularFaceRegularizer",
     "SparseCentersRegularizer" } do
   M[name] = function(p, i)
     local r = { name = name }

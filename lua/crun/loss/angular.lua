@@ -2,9 +2,9 @@
 --
 --   l_ap = log(1 + sum_n e^(4 tan^2 alpha (a + p) . n - 2 (1 + tan^2 alpha) a . p))
 --
--- n runs over the rows of other labels (listed pairs without labels: over the negatives listed for a).
--- normalize = true divides rows by their norms; with raw_negatives = true anchors and positives only, as the
--- reference implementation does. (a + p) . n = a . n + p . n, so the width D is in the
+-- n runs over the rows of other labels (listed pairs without labels: over the negatives listed for
+-- a). normalize = true divides rows by their norms; with raw_negatives = true anchors and positives
+-- only, as the reference implementation does. (a + p) . n = a . n + p . n, so the width D is in the
 -- inner products only. Wang and others, ICCV 2017, eq. 8.
 local crun = require "crun"
 

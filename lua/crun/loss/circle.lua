@@ -2,8 +2,8 @@
 --
 --   softplus( lse_p(-gamma [1 + m - s_p]+ (s_p - 1 + m)) + lse_n(gamma [s_n + m]+ (s_n - m)) )
 --
--- The brackets are constants in the gradient, unless detach = false. A row without positives or without negatives gives 0.
--- Sun and others, CVPR 2020, eq. 6.
+-- The brackets are constants in the gradient, unless detach = false. A row without positives or
+-- without negatives gives 0. Sun and others, CVPR 2020, eq. 6.
 return {
   name = "circle", distance = "cosine", similarity = true, reducer = "avg_non_zero",
   options = {

@@ -8,7 +8,7 @@ end
 
 local function energy(o, c, dp, dn, a2)
   if c.distance.inverted then
-    crun.fail(c.where, ("variant = \"%s\" is for distances, not for similarities"):format(o.variant))
+    crun.fail(c.where, ('variant = "%s" is for distances, not for similarities'):format(o.variant))
   end
   if o.variant == "chopra2005" then
     return dp:square() * (2 / o.Q), (dn * (-2.77 / o.Q)):exp() * (2 * o.Q)
@@ -39,8 +39,9 @@ return {
     if not c.own_reducer and reduction(o) == "sum" and c.same and not c.relation.listed then
       positive, negative = positive / 2, negative / 2
     end
-    local parts = { c.pair(positive, a, p, wp, "pos_loss"), c.pair(negative, a2, n, wn, "neg_loss") }
-    if c.own_reducer or reduction(o) ~= "mean" then return parts end
-    return { c.pair(crun.cat { parts[1].losses, parts[2].losses }, crun.cat { a, a2 }, crun.cat { p, n }) }
+    local parts = {
+      c.pair(positive, a, p, wp, "pos_loss"), c.pair(negative, a2, n, wn, "neg_loss"),
+    }
+    return (c.own_reducer or reduction(o) ~= "mean") and parts or c.one_part(parts)
   end,
 }

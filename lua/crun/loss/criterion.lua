@@ -12,9 +12,9 @@
 --   forward(o, c) -> a list of parts { name =, losses =, kind =, anchor =, other =, divisor = },
 --               o the options, c the call (below)
 --
--- A criterion goes to crun.native.losses.NAME when the call has the common form: labels [B] (perhaps
--- references and their labels), a distance and a reduction that the C loss has. Everything else goes
--- to forward. Both give the same numbers.
+-- A criterion goes to crun.native.losses.NAME when the call has the common form: labels [B]
+-- (perhaps references and their labels), a distance and a reduction that the C loss has. Everything
+-- else goes to forward. Both give the same numbers.
 --
 -- @module crun.loss.criterion
 local crun = require "crun"
@@ -63,7 +63,9 @@ end
 
 function Call:no_weights()
   local r = self.relation
-  if (r.positives and (r.positives.weight or r.negatives.weight)) or (r.triples and r.triples.weight) then
+  local weights = r.positives and (r.positives.weight or r.negatives.weight) or
+    r.triples and r.triples.weight
+  if weights then
     fail(self.where, "is no sum over pairs: it takes no weights of pairs or triplets")
   end
 end
@@ -89,7 +91,9 @@ end
 --- Fails for a reference set or for listed pairs, which a loss may have no meaning for.
 function Call:whole_batch_only(tuples_too)
   if self.references then fail(self.where, "takes no reference set") end
-  if tuples_too and self.relation.listed then fail(self.where, "takes labels, no pairs or triplets") end
+  if tuples_too and self.relation.listed then
+    fail(self.where, "takes labels, no pairs or triplets")
+  end
 end
 
 --- True where the reference implementation gives 0: no list of pairs has two entries or more.
@@ -109,11 +113,24 @@ function Call.pair(losses, a, other, weight, name)
   if weight then losses = losses * weight end
   return { name = name or "loss", losses = losses, kind = "pair", anchor = a, other = other }
 end
+--- Parts of pairs as a single one, for a mean over all of them.
+function Call.one_part(parts)
+  local one = { name = "loss", kind = "pair" }
+  for _, key in ipairs { "losses", "anchor", "other" } do
+    local pieces = {}
+    for i, part in ipairs(parts) do pieces[i] = part[key] end
+    one[key] = crun.cat(pieces)
+  end
+  return { one }
+end
+
 function Call.triplet(losses, a, weight, name)
   if weight then losses = losses * weight end
   return { name = name or "loss", losses = losses, kind = "triplet", anchor = a }
 end
-function Call.reduced(loss, name) return { name = name or "loss", losses = loss, kind = "reduced" } end
+function Call.reduced(loss, name)
+  return { name = name or "loss", losses = loss, kind = "reduced" }
+end
 
 --- Row numbers 1 .. B.
 function Call:rows() return crun.arange(1, self.B) end
@@ -150,12 +167,13 @@ local function fused_distance(definition, d)
     if d.normalize and d.norm ~= 2 then return nil end
     squared = d.power == 2
   else
-    local plain = definition.similarity and { cosine_similarity = "cosine", dot_similarity = "dot" } or
-      { cosine = "cosine", dot = "dot" }
+    local ending = definition.similarity and "_similarity" or ""
+    local plain = { ["cosine" .. ending] = "cosine", ["dot" .. ending] = "dot" }
     name, squared = plain[d.name], false
     if d.power ~= 1 then return nil end
   end
-  return name and { distance = name, squared = squared, normalize = name ~= "cosine" and d.normalize }
+  local normalize = name ~= "cosine" and d.normalize
+  return name and { distance = name, squared = squared, normalize = normalize }
 end
 
 local methods = {}
@@ -296,8 +314,8 @@ end
 
 -- ---- calling one --------------------------------------------------------------------------------
 
--- What follows embeddings and labels: tuples, as one table or as 3 or 4 int tensors, references, their
--- labels, and a list of what the loss takes beyond.
+-- What follows embeddings and labels: tuples, as one table or as 3 or 4 int tensors, references,
+-- their labels, and a list of what the loss takes beyond.
 local function read_call(self, ...)
   local rest, tuples = { ... }, nil
   local n = select("#", ...)
@@ -333,9 +351,13 @@ local function effective_distance(self)
   local object = self._set.distance or (self._object and rawget(self, "_object")) or nil
   if options.kind(object) == "distance" then return object end
   local name = object or option(self, "distance") or definition.distance
-  if definition.similarity and (name == "cosine" or name == "dot") then name = name .. "_similarity" end
+  if definition.similarity and (name == "cosine" or name == "dot") then
+    name = name .. "_similarity"
+  end
   local squared = option(self, "squared")
-  if squared == nil then squared = definition.squared and (name == "euclidean" or name == "manhattan") end
+  if squared == nil then
+    squared = definition.squared and (name == "euclidean" or name == "manhattan")
+  end
   local normalize = option(self, "normalize")
   if normalize == nil then normalize = definition.normalize end
   return distances.named(self._where, name, { squared = squared, normalize = normalize })
@@ -379,7 +401,9 @@ local function compose(self, z, supervision, tuples, references, reference_label
   if supervision == nil and not tuples and definition.labels_optional then
     call.relation = nil
   else
-    if supervision == nil and not tuples then fail(where, "labels must be a tensor, got nothing") end
+    if supervision == nil and not tuples then
+      fail(where, "labels must be a tensor, got nothing")
+    end
     call.relation = relation.of(where, supervision, reference_labels, tuples)
     call.relation:check(where, call.B, call.R, references ~= nil)
   end
@@ -390,14 +414,15 @@ local function compose(self, z, supervision, tuples, references, reference_label
     local reduction = option(self, "reduction")
     local default = definition.reducer
     if type(default) == "function" then default = default(o) elseif reduction then
-      default = reducer_of[reduction] or fail(where, ("reduction must be one of mean, sum, nonzero, divisor; got %s")
-        :format(reduction))
+      default = reducer_of[reduction] or
+        fail(where, "reduction must be one of mean, sum, nonzero, divisor; got " .. reduction)
     end
     reducer = reducers.named(where, default)
   end
   local parts = definition.forward(o, call, table.unpack(more))
   if o.regularizer then
-    parts[#parts + 1] = Call.reduced(regularizers.apply(where, o.regularizer, z), "embedding_reg_loss")
+    parts[#parts + 1] = Call.reduced(regularizers.apply(where, o.regularizer, z),
+      "embedding_reg_loss")
   end
   rawset(self, "_fused", false)
   rawset(self, "_stats", statistics(call, parts))
@@ -418,9 +443,10 @@ end
 -- whether the fused loss has this call
 local function is_fused(self, supervision, tuples)
   local set = self._set
-  return self._native and not tuples and is_plain(supervision) and not set.reducer and not set.composed and
-    not set.distance and (set.compat or "none") == "none" and
-    (supervision ~= nil or not self._definition.labels_optional) and not is_set(self, self._definition.unfused)
+  local definition = self._definition
+  return self._native and not tuples and is_plain(supervision) and
+    not (set.reducer or set.distance or set.composed or is_set(self, definition.unfused)) and
+    (set.compat or "none") == "none" and (supervision ~= nil or not definition.labels_optional)
 end
 
 function Criterion:__call(z, supervision, ...)
@@ -457,14 +483,15 @@ function M.constructor(definition)
 
   return function(opts)
     if options.kind(opts) == "tensor" then
-      fail(where, ("make it first, with its options: local f = crun.%s { }, then call f(...)"):format(where))
+      fail(where, ("make it first, with its options: local f = crun.%s { }, then call f(...)")
+        :format(where))
     end
     if opts ~= nil and options.kind(opts) ~= "table" then
       fail(where, "takes a table of options, got " .. options.say(opts))
     end
     local self = setmetatable({
-      _definition = definition, _where = where, _known = known, _spec = spec, _set = {}, _stats = {},
-      _native = native and native {} or nil, _parameters = {}, _carried = {},
+      _definition = definition, _where = where, _known = known, _spec = spec, _set = {},
+      _native = native and native {} or nil, _stats = {}, _parameters = {}, _carried = {},
     }, Criterion)
     for key, value in pairs(opts or {}) do self[key] = value end
     if definition.init then definition.init(self) end

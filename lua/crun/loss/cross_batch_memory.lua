@@ -4,20 +4,22 @@
 --       loss = crun.losses.contrastive { variant = "pml" }, dim = 64, size = 1024 }
 --     local loss = criterion(z, labels)
 --
--- Each call puts its batch into the queue, over the oldest rows once it is full, and compares every row with
--- the whole queue but for its own copy. Rows of the queue are constants: the gradient goes to the batch.
+-- Each call puts its batch into the queue, over the oldest rows once it is full, and compares every
+-- row with the whole queue but for its own copy. Rows of the queue are constants: the gradient goes
+-- to the batch.
 --
 --   miner     picks among the pairs of batch and queue
---   enqueue   criterion(z, labels, tuples, rows): only these rows (a byte mask [B] or row numbers) go into
---             the queue, and only the others are compared with it (MoCo's keys)
+--   enqueue   criterion(z, labels, tuples, rows): only these rows (a byte mask [B] or row numbers)
+--             go into the queue, and only the others are compared with it (MoCo's keys)
 --   tuples    more pairs or triplets: anchors count in the batch, the rest in the queue, as
 --             criterion.places gives the places of the batch's rows in it
---   compat    "pml": what pytorch-metric-learning does where that looks like a slip: tuples are lists, not
---             relations (NCA then keeps a row's own copy); a batch of one row is compared with its copy
+--   compat    "pml": what pytorch-metric-learning does where that looks like a slip: tuples are
+--             lists, not relations (NCA then keeps a row's own copy); a batch of one row is
+--             compared with its copy
 --
 -- state() holds the queue, its labels, the place to write next (0-based) and whether it is full.
--- Memory: size x dim, and batch x size in a call. Wang, Zhang, Huang, Scott, "Cross-batch memory for
--- embedding learning", CVPR 2020.
+-- Memory: size x dim, and batch x size in a call. Wang, Zhang, Huang, Scott, "Cross-batch memory
+-- for embedding learning", CVPR 2020.
 local crun = require "crun"
 local options = require "crun.options"
 local relation = require "crun.relation"
@@ -26,7 +28,8 @@ local wrapper = require "crun.loss.wrapper"
 local fail = crun.fail
 
 local function make(self, o)
-  self._children, self.miner, self.compat, self.size, self.dim = { o.loss }, o.miner, o.compat, o.size, o.dim
+  self._children, self.miner, self.compat = { o.loss }, o.miner, o.compat
+  self.size, self.dim = o.size, o.dim
   self._carried = {
     memory = crun.zeros(o.size, o.dim), labels = crun.zeros(o.size):int(), cursor = 0, full = false,
   }
@@ -76,10 +79,14 @@ end
 local function parted(self, enqueue, B)
   local kind = options.kind(enqueue)
   if kind == "table" then enqueue, kind = crun.int(enqueue), "tensor" end
-  if kind ~= "tensor" then fail(self._where, "enqueue must be row numbers or a byte mask, got " .. options.say(enqueue)) end
+  if kind ~= "tensor" then
+    fail(self._where, "enqueue must be row numbers or a byte mask, got " .. options.say(enqueue))
+  end
   local mask = enqueue
   if enqueue:dtype() ~= "uint8" then mask = crun.zeros(B):scatter(enqueue, { value = 1 }):gt(0) end
-  if #mask ~= B then fail(self._where, ("the mask of enqueue must have %d entries, got %d"):format(B, #mask)) end
+  if #mask ~= B then
+    fail(self._where, ("the mask of enqueue must have %d entries, got %d"):format(B, #mask))
+  end
   return mask:nonzero():reshape(-1), mask:logical_not():nonzero():reshape(-1)
 end
 
@@ -110,7 +117,8 @@ local function forward(self, z, labels, tuples, enqueue)
   local criterion = self._children[1]
   if not self.miner and not tuples and self.compat ~= "pml" then
     local ignored = drop_own and { crun.arange(1, #z), places } or nil
-    return criterion(z, crun.relation { labels = labels, reference_labels = memory_labels, ignored = ignored }, memory)
+    local known = { labels = labels, reference_labels = memory_labels, ignored = ignored }
+    return criterion(z, crun.relation(known), memory)
   end
   local chosen
   if self.miner then

@@ -2,27 +2,32 @@
 --
 --   mean_t CDF(x_t) x_t,     x = d_ap - d_an
 --
--- CDF comes from a histogram of x over [min_val, -min_val] with soft bins, a running average over the
--- batches (`momentum` is the share of the new one). The gradient passes through the new batch's part of the
--- histogram, as in the reference implementation; what is before the first bin or past the last counts there
--- (the reference raises). The histogram is part of state(). Without labels row i of the batch belongs to row i of the
--- references, and its negative is the nearest other one in its row and column.
--- Zhang, Rusinkiewicz, "Learning local descriptors with a CDF-based dynamic soft margin", ICCV 2019.
+-- CDF comes from a histogram of x over [min_val, -min_val] with soft bins, a running average over
+-- the batches (`momentum` is the share of the new one). The gradient passes through the new batch's
+-- part of the histogram, as in the reference implementation; what is before the first bin or past
+-- the last counts there (the reference raises). The histogram is part of state(). Without labels
+-- row i of the batch belongs to row i of the references, and its negative is the nearest other one
+-- in its row and column. Zhang, Rusinkiewicz, "Learning local descriptors with a CDF-based dynamic
+-- soft margin", ICCV 2019.
 local crun = require "crun"
 
 local function of_references(c)
-  if not c.references then crun.fail(c.where, "needs labels, or references with a row for each row") end
+  if not c.references then
+    crun.fail(c.where, "needs labels, or references with a row for each row")
+  end
   local m = c:matrix()
   local n = math.min(c.B, c.R)
   local k = crun.arange(1, n)
-  local own = crun.zeros(c.B * c.R):scatter((k - 1) * c.R + k, { value = 1 }):reshape(c.B, c.R):gt(0)
+  local own = crun.zeros(c.B * c.R):scatter((k - 1) * c.R + k, { value = 1 })
+  own = own:reshape(c.B, c.R):gt(0)
   local others = m:masked_fill(own, math.huge)
   local nearest = crun.minimum(others:amin(2):narrow(1, 1, n), others:amin(1):narrow(1, 1, n))
   return m:index_pairs(k, k) - nearest
 end
 
 return {
-  name = "dynamic_soft_margin", distance = "euclidean", normalize = true, reducer = "mean", labels_optional = true,
+  name = "dynamic_soft_margin", distance = "euclidean", normalize = true, reducer = "mean",
+  labels_optional = true,
   options = {
     min_val = { "number", -2 }, num_bins = { "count", 10, least = 2 },
     momentum = { "number", 0.01, least = 0, most = 1 },
@@ -33,7 +38,8 @@ return {
   end,
   -- the fused loss takes the histogram as its fifth input
   call = function(self, z, labels, references, reference_labels, histogram)
-    return self._native(z, labels, references, reference_labels, histogram or self._carried.histogram)
+    histogram = histogram or self._carried.histogram
+    return self._native(z, labels, references, reference_labels, histogram)
   end,
   forward = function(o, c, histogram)
     local x
@@ -53,7 +59,8 @@ return {
     local index = bin:int() + 1
     local momentum = old:sum():item() > 0 and o.momentum or 1
     -- one bin more, for the share of what lies in the last one; folded back into it
-    local new = crun.zeros(bins + 1):scatter_add(index, 1 - share):scatter_add(index + 1, share) * momentum
+    local new = crun.zeros(bins + 1):scatter_add(index, 1 - share):scatter_add(index + 1, share)
+    new = new * momentum
     local last = new:narrow(1, bins, 1) + new:narrow(1, bins + 1, 1)
     local mixed = old:clone() * (1 - momentum) + crun.cat { new:narrow(1, 1, bins - 1), last }
     mixed = mixed / mixed:sum()

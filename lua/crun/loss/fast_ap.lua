@@ -1,9 +1,11 @@
 --- FastAP, composed: average precision from histograms of distances with soft bins.
 --
---   l_i = 1 - 1/K_i sum_r h+_r H+_r / H_r        H+ and H: running sums of the positives' and of all bins
+--   l_i = 1 - 1/K_i sum_r h+_r H+_r / H_r        H+ and H: running sums of the positives' and of
+--                                                all bins
 --
--- Bins are over [0, range], by default the distances of unit rows, 2^power; what is beyond counts at the end. Rows without a positive are
--- left out; listed pairs weigh the rows. Cakir and others, CVPR 2019, eq. 9.
+-- Bins are over [0, range], by default the distances of unit rows, 2^power; what is beyond counts
+-- at the end. Rows without a positive are left out; listed pairs weigh the rows. Cakir and others,
+-- CVPR 2019, eq. 9.
 local crun = require "crun"
 
 return {
@@ -11,7 +13,8 @@ return {
   options = { bins = { "count", 10 }, range = { "number?", above = 0 } },
   forward = function(o, c)
     local r = c.relation
-    local labels = crun.relation { labels = r.labels or c:labels(), reference_labels = r.reference_labels,
+    local labels = crun.relation { labels = r.labels or c:labels(),
+      reference_labels = r.reference_labels,
       ignored = r.ignored, share = r.share }
     local positive, negative = labels:masks(c.B, c.R, c.same)
     local rows = positive:amax(2):gt(0):nonzero():reshape(-1)

@@ -1,10 +1,11 @@
---- Histogram loss, composed: the probability that a random negative pair is more similar than a random
--- positive one, from histograms of similarities with soft bins.
+--- Histogram loss, composed: the probability that a random negative pair is more similar than a
+-- random positive one, from histograms of similarities with soft bins.
 --
 --   sum_r h-_r sum_{q <= r} h+_q        bins of width delta = 2 / bins over [-1, 1]
 --
--- Each similarity adds to its two nearest bins, linearly. A pair counts once, whatever its order, and only
--- when an anchor of it has positives and negatives. Ustinova, Lempitsky, NIPS 2016, eq. 3 to 6.
+-- Each similarity adds to its two nearest bins, linearly. A pair counts once, whatever its order,
+-- and only when an anchor of it has positives and negatives. Ustinova, Lempitsky, NIPS 2016, eq. 3
+-- to 6.
 local crun = require "crun"
 
 -- the similarities of the different pairs among (rows, others)
@@ -34,7 +35,8 @@ return {
     if #a == 0 then return {} end
     local bins = o.bins or (o.delta and math.floor(2 / o.delta + 0.5)) or 100
     if o.bins and o.delta and math.abs(o.delta - 2 / o.bins) > 1e-9 then
-      crun.fail(c.where, ("delta must be 2 / bins = %g, got %g; give one of them"):format(2 / bins, o.delta))
+      crun.fail(c.where, ("delta must be 2 / bins = %g, got %g; give one of them")
+        :format(2 / bins, o.delta))
     end
     local positive = density(of_different(c, a, p), bins, 2 / bins)
     local negative = density(of_different(c, a, n), bins, 2 / bins)

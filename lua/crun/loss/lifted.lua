@@ -1,10 +1,11 @@
 --- Lifted structure loss, composed: one term for each positive pair.
 --
---   l_ap = 1/2 [ d_ap - pos_margin + log( sum_{n of a} e^(neg_margin - d_an) + sum_{n of p} e^(neg_margin - d_pn) ) ]+^2
+--   l_ap = 1/2 [ d_ap - pos_margin + log( sum_{n of a} e^(neg_margin - d_an)
+--                                       + sum_{n of p} e^(neg_margin - d_pn) ) ]+^2
 --
--- The sum over the negatives of p is that over those of row p: with a reference set there is none (the
--- reference implementation then compares row numbers of two sets: compat = "pml"). A pair without any
--- negative has logarithm 0. Song, Xiang, Jegelka, Savarese, CVPR 2016, eq. 4.
+-- The sum over the negatives of p is that over those of row p: with a reference set there is none
+-- (the reference implementation then compares row numbers of two sets: compat = "pml"). A pair
+-- without any negative has logarithm 0. Song, Xiang, Jegelka, Savarese, CVPR 2016, eq. 4.
 local crun = require "crun"
 
 return {
@@ -26,7 +27,9 @@ return {
       total = of_a:unsqueeze(2)
     end
     local some = total:detach():gt(-1e30)
-    local negatives = total:masked_fill(some:logical_not(), 0):masked_logsumexp(some, { dim = 2, empty = 0 })
-    return { c.pair((negatives + d:margin(c:at(a, p), o.pos_margin)):relu():square() / 2, a, p, wp) }
+    local finite = total:masked_fill(some:logical_not(), 0)
+    local negatives = finite:masked_logsumexp(some, { dim = 2, empty = 0 })
+    local losses = (negatives + d:margin(c:at(a, p), o.pos_margin)):relu():square() / 2
+    return { c.pair(losses, a, p, wp) }
   end,
 }

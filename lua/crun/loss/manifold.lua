@@ -1,22 +1,25 @@
---- Manifold similarity loss, composed: rows are compared through a random walk over batch and proxies.
+--- Manifold similarity loss, composed: rows are compared through a random walk over batch and
+-- proxies.
 --
---   W = e^(2 max(0, s)) between the B rows and K proxies, its diagonal 0;   S = D^-1/2 W D^-1/2, D = row sums
+--   W = e^(2 max(0, s)) between the B rows and K proxies, its diagonal 0
+--   S = D^-1/2 W D^-1/2, D = row sums of W
 --   F = (1 - alpha) (I - alpha S)^-1
 --   intrinsic   x_ik = F_ik - F_ic + margin                         k a proxy, c the proxy of row i
 --   context     x_ik = cos(F_i, F_k) - cos(F_i, F_c) + margin       F_k the row of proxy k
---   loss        the mean over rows of log(1 + sum over k != c with x_ik >= 0 of e^(x_ik)), of intrinsic, plus
---               lambda_c times that of context; lambda_c = math.huge: context alone
+--   loss        the mean over rows of log(1 + sum over k != c with x_ik >= 0 of e^(x_ik)), of
+--               intrinsic, plus lambda_c times that of context; lambda_c = math.huge: context alone
 --
--- s is the cosine unless told otherwise. The second argument of the call says the proxy of each row, 1 .. K.
--- Proxies [K D] are a parameter: give { proxies = tensor }, or { K =, dim = } for normal random ones, or hand
--- them to each call as its third argument.
--- Time (B + K)^3, memory (B + K)^2. Aziere, Todorovic, "Ensemble deep manifold similarity learning using hard
--- proxies", CVPR 2019, eq. 3 to 9.
+-- s is the cosine unless told otherwise. The second argument of the call says the proxy of each
+-- row, 1 .. K. Proxies [K D] are a parameter: give { proxies = tensor }, or { K =, dim = } for
+-- normal random ones, or hand them to each call as its third argument. Time (B + K)^3, memory
+-- (B + K)^2. Aziere, Todorovic, "Ensemble deep manifold similarity learning using hard proxies",
+-- CVPR 2019, eq. 3 to 9.
 local crun = require "crun"
 
 local function own_proxies(self)
   return self._parameters.proxies or
-    crun.fail("losses.manifold", "has no proxies: give proxies, or dim (and K), or call it with them")
+    crun.fail("losses.manifold",
+      "has no proxies: give proxies, or dim (and K), or call it with them")
 end
 
 return {
@@ -35,7 +38,9 @@ return {
     self._parameters.proxies = crun.nn.parameter(proxies)
   end,
   -- the fused loss takes the proxies as its third input
-  call = function(self, z, proxy, proxies) return self._native(z, proxy, proxies or own_proxies(self)) end,
+  call = function(self, z, proxy, proxies)
+    return self._native(z, proxy, proxies or own_proxies(self))
+  end,
   forward = function(o, c)
     c:whole_batch_only(true)
     local proxies, proxy = own_proxies(c.criterion), c:labels()

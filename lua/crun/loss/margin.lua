@@ -1,7 +1,7 @@
 --- Margin loss, composed: runtime/losses/margin.c has the formula.
 --
--- Beside margin, beta and nu: learn_beta = true makes beta a parameter, of one number, or of one for
--- each of classes = C (labels 1 .. C). beta may also be a tensor of one's own.
+-- Beside margin, beta and nu: learn_beta = true makes beta a parameter, of one number, or of one
+-- for each of classes = C (labels 1 .. C). beta may also be a tensor of one's own.
 local crun = require "crun"
 local options = require "crun.options"
 

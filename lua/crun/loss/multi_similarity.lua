@@ -6,7 +6,8 @@
 return {
   name = "multi_similarity", distance = "cosine", similarity = true, reducer = "mean",
   options = {
-    alpha = { "number", 2, above = 0 }, beta = { "number", 50, above = 0 }, base = { "number", 0.5 },
+    alpha = { "number", 2, above = 0 }, beta = { "number", 50, above = 0 },
+    base = { "number", 0.5 },
   },
   forward = function(o, c)
     local a, _, a2 = c:pairs()
@@ -16,7 +17,8 @@ return {
     local function side(exponent, scale, mask)
       return (exponent * scale):masked_logsumexp(mask, { dim = 2, add_one = true }) / scale
     end
-    local losses = side(d:margin(m, o.base), o.alpha, positive) + side(d:margin(o.base, m), o.beta, negative)
+    local losses = side(d:margin(m, o.base), o.alpha, positive) +
+      side(d:margin(o.base, m), o.beta, negative)
     return { c.element(losses, c:rows()) }
   end,
 }

@@ -2,9 +2,9 @@
 --
 --     crun.losses.multiple { losses = { a, b }, weights = { 1, 0.5 }, miners = { false, m } }
 --
--- losses: a list of criteria, all called alike. weights: as many numbers, 1 when left out. miners: for
--- each loss a miner that picks its tuples, or false. criterion.values holds the losses of the last call,
--- without weights, detached. As MultipleLosses of pytorch-metric-learning.
+-- losses: a list of criteria, all called alike. weights: as many numbers, 1 when left out. miners:
+-- for each loss a miner that picks its tuples, or false. criterion.values holds the losses of the
+-- last call, without weights, detached. As MultipleLosses of pytorch-metric-learning.
 local crun = require "crun"
 local wrapper = require "crun.loss.wrapper"
 
@@ -12,7 +12,8 @@ local function make(self, o)
   self._children, self.weights, self._miners = o.losses, o.weights, o.miners or {}
   if #o.losses == 0 then crun.fail(self._where, "losses must be a list of criteria, got none") end
   if o.weights and #o.weights ~= #o.losses then
-    crun.fail(self._where, ("weights must be %d numbers, one for each loss, got %d"):format(#o.losses, #o.weights))
+    crun.fail(self._where, ("weights must be %d numbers, one for each loss, got %d")
+      :format(#o.losses, #o.weights))
   end
 end
 
@@ -22,7 +23,11 @@ local function forward(self, z, labels, ...)
   for i, criterion in ipairs(self._children) do
     local loss
     local miner = self._miners[i]
-    if miner then loss = criterion(z, labels, { miner(z, labels) }) else loss = criterion(z, labels, ...) end
+    if miner then
+      loss = criterion(z, labels, { miner(z, labels) })
+    else
+      loss = criterion(z, labels, ...)
+    end
     self.values[i] = loss:detach()
     if self.weights then loss = loss * self.weights[i] end
     total = total and total + loss or loss
@@ -30,4 +35,5 @@ local function forward(self, z, labels, ...)
   return total
 end
 
-return wrapper.constructor("multiple", { losses = "table", weights = "numbers?", miners = "table?" }, make, forward)
+return wrapper.constructor("multiple",
+  { losses = "table", weights = "numbers?", miners = "table?" }, make, forward)

@@ -1,11 +1,11 @@
 --- Multi-class N-pair loss, composed.
 --
---   mc          l_k = -log softmax_j(s(a_k, p_j))_k        one positive pair (a_k, p_k) for each class k
+--   mc          l_k = -log softmax_j(s(a_k, p_j))_k        one positive pair (a_k, p_k) for each
+--                                                          class k
 --   one_vs_one  l_k = sum_{j != k} log(1 + e^(s(a_k, p_j) - s(a_k, p_k)))
 --
--- l2_reg adds l2_reg / 2 (|a_k|^2 + |p_k|^2).
--- The pair of a class is its first in the order of rows, or of the list. s is the inner product unless told
--- otherwise. Sohn, NIPS 2016, eq. 5 and 7.
+-- l2_reg adds l2_reg / 2 (|a_k|^2 + |p_k|^2). The pair of a class is its first in the order of
+-- rows, or of the list. s is the inner product unless told otherwise. Sohn, NIPS 2016, eq. 5 and 7.
 local crun = require "crun"
 
 -- the places of the first pair of each class, classes in order
@@ -25,7 +25,8 @@ end
 return {
   name = "n_pairs", distance = "dot", similarity = true, reducer = "mean",
   options = {
-    variant = { "string", "mc", choices = { "mc", "one_vs_one" } }, l2_reg = { "number", 0, least = 0 },
+    variant = { "string", "mc", choices = { "mc", "one_vs_one" } },
+    l2_reg = { "number", 0, least = 0 },
   },
   forward = function(o, c)
     local a, p = c:pairs()

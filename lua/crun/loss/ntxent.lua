@@ -1,6 +1,7 @@
 --- NT-Xent (InfoNCE), composed: one term for each positive pair.
 --
---   l_ap = -log( e^(s_ap / t) / (e^(s_ap / t) + sum_n e^(s_an / t)) ) = softplus( lse_n(s_an / t) - s_ap / t )
+--   l_ap = -log( e^(s_ap / t) / (e^(s_ap / t) + sum_n e^(s_an / t)) ) = softplus( lse_n(s_an / t) -
+--   s_ap / t )
 --
 -- Sohn, NIPS 2016; van den Oord and others, 2018; Chen and others (SimCLR), ICML 2020.
 return {

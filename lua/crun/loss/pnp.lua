@@ -6,8 +6,9 @@
 --   variant  O   R                      Ds  log(1 + R)             Dq  1 - (1 + R)^-alpha
 --            Iu  (1 + R) log(1 + R)     Ib  (b R - log(1 + b R)) / b^2
 --
--- averaged over the rows with another of their label. Li and others, "Rethinking the optimization of average precision: only penalizing negative instances
--- before positive ones is enough", AAAI 2022.
+-- averaged over the rows with another of their label. Li and others, "Rethinking the optimization
+-- of average precision: only penalizing negative instances before positive ones is enough", AAAI
+-- 2022.
 local crun = require "crun"
 
 local shapes = {
@@ -21,7 +22,8 @@ local shapes = {
 return {
   name = "pnp", distance = "cosine", similarity = true, reducer = "mean",
   options = {
-    b = { "number", 2, above = 0 }, alpha = { "number", 1, above = 0 }, anneal = { "number", 0.01, above = 0 },
+    b = { "number", 2, above = 0 }, alpha = { "number", 1, above = 0 },
+    anneal = { "number", 0.01, above = 0 },
     variant = { "string", "O", choices = { "O", "Ds", "Dq", "Iu", "Ib" } },
   },
   forward = function(o, c)
@@ -31,7 +33,8 @@ return {
     local s = c.distance:similarity(c:matrix())
     local own = positive:logical_or(crun.eye(c.B):byte()):real()
     -- [i p n]: s_in - s_ip over the negatives n of p, which are those of i
-    local before = ((s:unsqueeze(2) - s:unsqueeze(3)) / o.anneal):sigmoid() * negative:real():unsqueeze(1)
+    local before = ((s:unsqueeze(2) - s:unsqueeze(3)) / o.anneal):sigmoid()
+    before = before * negative:real():unsqueeze(1)
     local f = shapes[o.variant](before:sum(3), o)
     local rows = positive:amax(2):gt(0):nonzero():reshape(-1)
     local losses = ((f * own):sum(2) / own:sum(2)):index_select(rows)

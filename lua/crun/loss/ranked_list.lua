@@ -2,10 +2,11 @@
 --
 --   l_i = (1 - imbalance) wmean_p [d_ip - (alpha - margin)]+ + imbalance wmean_n [alpha - d_in]+
 --
--- over the positives farther than alpha - margin, weighed by e^(Tp (d - (alpha - margin))), and the negatives
--- nearer than alpha, weighed by e^(Tn (alpha - d)). The weights are differentiated through, a negative at
--- distance 0 has none, and B 1e-5 is added to the sum of weights, as in the reference implementation.
--- alpha is 1 + margin / 2 when not given. Wang and others, CVPR 2019, eq. 4 to 8.
+-- over the positives farther than alpha - margin, weighed by e^(Tp (d - (alpha - margin))), and the
+-- negatives nearer than alpha, weighed by e^(Tn (alpha - d)). The weights are differentiated
+-- through, a negative at distance 0 has none, and B 1e-5 is added to the sum of weights, as in the
+-- reference implementation. alpha is 1 + margin / 2 when not given. Wang and others, CVPR 2019, eq.
+-- 4 to 8.
 local crun = require "crun"
 
 return {
@@ -28,7 +29,8 @@ return {
     local far = positive:logical_and(value:gt(radius))
     local apart = c.distance.inverted and value:gt(0) or value:ne(0)
     local near = negative:logical_and(value:lt(alpha)):logical_and(apart)
-    local losses = side(d - radius, o.Tp, far) * (1 - o.imbalance) + side(alpha - d, o.Tn, near) * o.imbalance
+    local losses = side(d - radius, o.Tp, far) * (1 - o.imbalance) +
+      side(alpha - d, o.Tn, near) * o.imbalance
     return { c.element(losses, c:rows()) }
   end,
 }

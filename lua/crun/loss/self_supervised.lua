@@ -3,7 +3,8 @@
 --     local criterion = crun.losses.self_supervised { loss = crun.losses.ntxent {} }
 --     local loss = criterion(z1, z2)
 --
--- symmetric = true (the default): both views are one batch of 2 B rows; false: z1 are queries against z2.
+-- symmetric = true (the default): both views are one batch of 2 B rows; false: z1 are queries
+-- against z2.
 local crun = require "crun"
 local wrapper = require "crun.loss.wrapper"
 
@@ -18,4 +19,5 @@ local function forward(self, z1, z2)
   return criterion(z1, labels, z2, labels)
 end
 
-return wrapper.constructor("self_supervised", { loss = "any", symmetric = { "boolean", true } }, make, forward)
+return wrapper.constructor("self_supervised", { loss = "any", symmetric = { "boolean", true } },
+  make, forward)

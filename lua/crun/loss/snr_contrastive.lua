@@ -1,11 +1,10 @@
 --- Contrastive loss on the signal-to-noise distance var(x - y) / var(x), x the anchor, composed.
 --
---   max(0, d_ap - pos_margin)   and   max(0, neg_margin - d_an), each averaged over its terms above 0
+--   max(0, d_ap - pos_margin)   and   max(0, neg_margin - d_an), each averaged over its terms above
+--                                     0
 --
 -- Yuan, Deng, Tang, Tang, Chen, "Signal-to-noise ratio: a robust distance metric for deep metric
 -- learning", CVPR 2019.
-local crun = require "crun"
-
 return {
   name = "snr_contrastive", distance = "snr",
   options = { pos_margin = { "number", 0 }, neg_margin = { "number", 1 } },
@@ -19,8 +18,9 @@ return {
     local d = c.distance
     local positive = d:margin(c:at(a, p), o.pos_margin):relu()
     local negative = d:margin(c:margin(o.neg_margin, a2), c:at(a2, n)):relu()
-    local parts = { c.pair(positive, a, p, wp, "pos_loss"), c.pair(negative, a2, n, wn, "neg_loss") }
-    if c.own_reducer or o.reduction ~= "mean" then return parts end
-    return { c.pair(crun.cat { parts[1].losses, parts[2].losses }, crun.cat { a, a2 }, crun.cat { p, n }) }
+    local parts = {
+      c.pair(positive, a, p, wp, "pos_loss"), c.pair(negative, a2, n, wn, "neg_loss"),
+    }
+    return (c.own_reducer or o.reduction ~= "mean") and parts or c.one_part(parts)
   end,
 }

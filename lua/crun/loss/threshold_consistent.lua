@@ -3,7 +3,8 @@
 --   lambda_plus mean over {s_p <= margin_plus} of (margin_plus - s_p)
 --     + lambda_minus mean over {s_n >= margin_minus} of (s_n - margin_minus)
 --
--- Zhang and others, "Threshold-consistent margin loss for open-world deep metric learning", ICLR 2024.
+-- Zhang and others, "Threshold-consistent margin loss for open-world deep metric learning", ICLR
+-- 2024.
 local function reduce(values, mask, reduction)
   local chosen = values:masked_select(mask)
   return #chosen > 0 and (reduction == "sum" and chosen:sum() or chosen:mean()) or nil

@@ -1,9 +1,10 @@
 --- Tuplet margin loss, composed: one term for each positive pair.
 --
---   l_ap = log(1 + sum_n e^(scale (s_an - cos(theta_ap - margin))))      theta = acos s, margin in degrees
+--   l_ap = log(1 + sum_n e^(scale (s_an - cos(theta_ap - margin))))      theta = acos s, margin in
+--                                                                        degrees
 --
--- cos(theta - m) = s cos m + sqrt(1 - s^2) sin m: no acos, whose slope is infinite at s = 1; the root has
--- gradient 0 there. Yu, Tao, ICCV 2019, eq. 5.
+-- cos(theta - m) = s cos m + sqrt(1 - s^2) sin m: no acos, whose slope is infinite at s = 1; the
+-- root has gradient 0 there. Yu, Tao, ICCV 2019, eq. 5.
 local function cos_less(s, degrees)
   local m = math.rad(degrees)
   local rest = 1 - s:square()

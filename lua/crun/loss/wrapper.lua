@@ -1,7 +1,7 @@
 --- What criteria that hold other criteria share: parameters(), state() and load() reach through.
 --
--- A wrapper has _where, _children (a list of criteria, in order), _carried (numbers, flags and tensors
--- of its own that a checkpoint keeps) and forward(self, ...).
+-- A wrapper has _where, _children (a list of criteria, in order), _carried (numbers, flags and
+-- tensors of its own that a checkpoint keeps) and forward(self, ...).
 --
 -- @module crun.loss.wrapper
 local crun = require "crun"
@@ -53,11 +53,16 @@ end
 
 function Wrapper:load(state)
   if #(state.losses or {}) ~= #self._children then
-    fail(self._where, ("the state is of %d losses, here are %d"):format(#(state.losses or {}), #self._children))
+    fail(self._where, ("the state is of %d losses, here are %d")
+      :format(#(state.losses or {}), #self._children))
   end
   for name, own in pairs(self._carried) do
     if state[name] == nil then fail(self._where, ("the state lacks '%s'"):format(name)) end
-    if options.kind(own) == "tensor" then own:copy_(state[name]) else self._carried[name] = state[name] end
+    if options.kind(own) == "tensor" then
+      own:copy_(state[name])
+    else
+      self._carried[name] = state[name]
+    end
   end
   for i, child in ipairs(self._children) do
     if has(child, "load") then child:load(state.losses[i]) end
@@ -81,8 +86,8 @@ function M.constructor(name, spec, make, forward)
   local where = "losses." .. name
   return function(opts)
     local o = options.check(where, opts, spec)
-    local self = setmetatable({ name = name, _where = where, _children = {}, _carried = {}, stats = {},
-      forward = forward }, Wrapper)
+    local self = setmetatable({ name = name, _where = where, _children = {}, _carried = {},
+      stats = {}, forward = forward }, Wrapper)
     make(self, o)
     for i, child in ipairs(self._children) do
       local kind = options.kind(child)
