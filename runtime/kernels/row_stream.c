@@ -5,8 +5,9 @@
 
 #include "base/pool.h"
 
-/* A tile of distances: 2 MB in float, however many references there are (but 16 rows at least). */
-enum { TILE_NUMBERS = 1 << 19, LEAST_ROWS = 16, MOST_ROWS = 256, BLOCK = 4, SMALL = 20000 };
+/* A tile of distances: 16 MB in float at most (but 16 rows at least). Shorter tiles would spend their
+ * time packing the references for the matrix product. */
+enum { TILE_NUMBERS = 1 << 22, LEAST_ROWS = 16, MOST_ROWS = 256, BLOCK = 4, SMALL = 20000 };
 
 void *cr_stream_take(void *base, size_t *used, int64_t count, size_t each) {
   void *at = base != NULL ? (unsigned char *)base + *used : NULL;

@@ -188,8 +188,10 @@ typedef struct job {
   int64_t at[MOST_K];
 } job;
 
-/* A positive number larger than any distance; a distance that is not finite becomes this. */
-static real far_away(real d) { return d <= CR_REAL_MAX ? d : CR_REAL_MAX; }
+/* A distance that is not finite becomes one larger than any other. */
+CR_VECTOR static void make_finite(int64_t n, real *d) {
+  for (int64_t j = 0; j < n; j++) d[j] = d[j] <= CR_REAL_MAX ? d[j] : CR_REAL_MAX;
+}
 
 static double discount(int64_t place) { return 1 / log2(1 + (double)place); }
 
@@ -234,14 +236,14 @@ static void query(void *context, int64_t i, real *d, void *scratch) {
   const job *t = context;
   const work *k = t->k;
   cr_call *c = t->c;
-  int64_t N = k->N, begin, end, R = 0, excluded = 0;
+  int64_t N = k->N, begin, end, R = 0;
   size_t rank_at = 0;
   real *u = cr_stream_take(scratch, &rank_at, k->largest, sizeof(real));
   if (c->in[HOOD] != NULL)
     cr_jaccard_row(&k->jaccard, i, t->same ? 0 : k->Q, N, d,
                    (real *)(void *)((unsigned char *)scratch + rank_at +
                                     cr_rank_bytes(k->largest)));
-  for (int64_t j = 0; j < N; j++) d[j] = far_away(d[j]);
+  make_finite(N, d);
   cr_label_slice(N, t->reference_label, k->order, t->label[i], &begin, &end);
   for (int64_t s = begin; s < end; s++)
     if (!(t->same && k->order[s] == i)) u[R++] = d[k->order[s]];
@@ -253,26 +255,30 @@ static void query(void *context, int64_t i, real *d, void *scratch) {
   cr_rank rank;
   cr_rank_start(&rank, R, u, (unsigned char *)scratch + rank_at);
   memset(rank.histogram, 0, (size_t)(R + 1) * sizeof *rank.histogram);
-  /* matches and the query itself: nan falls at place 0, and is taken out of the count again */
-  for (int64_t s = begin; s < end; s++, excluded++) d[k->order[s]] = (real)NAN;
+  /* matches and the query itself are no negatives: nan is before nothing */
+  for (int64_t m = begin; m < end; m++) d[k->order[m]] = (real)NAN;
   /* the match u[m] is row order[begin + m], past the query itself */
   int64_t own = t->same ? i : N;
-  for (int64_t first = 0, some; first < N; first += some) {
-    int32_t place[CR_RANK_CHUNK];
-    some = N - first < CR_RANK_CHUNK ? N - first : CR_RANK_CHUNK;
-    cr_rank_places(&rank, some, d + first, place);
+  for (int64_t first = 0; first < N; first += CR_RANK_CHUNK) {
+    real v[CR_RANK_CHUNK];
+    int32_t place[CR_RANK_CHUNK], at[CR_RANK_CHUNK];
+    int64_t last = N - first < CR_RANK_CHUNK ? N : first + CR_RANK_CHUNK, some = 0;
+    for (int64_t j = first; j < last; j++) {      /* what is beyond the last match counts nowhere */
+      v[some] = d[j], at[some] = (int32_t)(j - first);
+      some += d[j] <= rank.u[R - 1];
+    }
+    cr_rank_places(&rank, some, v, place);
     for (int64_t j = 0; j < some; j++) {
       int32_t p = place[j];
-      while (p > 0 && rank.u[p - 1] == d[first + j]) {
+      while (p > 0 && rank.u[p - 1] == v[j]) {
         int64_t match = k->order[begin + rank.order[p - 1]];
         if (match >= own) match = k->order[begin + rank.order[p - 1] + 1];
-        if (match < first + j) break;             /* equal distances: the lower number first */
+        if (match < first + at[j]) break;         /* equal distances: the lower number first */
         p--;
       }
       rank.histogram[p]++;
     }
   }
-  rank.histogram[0] -= (int32_t)excluded;
   score(t, i, R, rank.histogram);
 }
 
