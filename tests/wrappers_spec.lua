@@ -228,3 +228,42 @@ describe("crun.loss", function()
       { margn = 1 })
   end)
 end)
+
+describe("a criterion", function()
+  local z, y = random(6, 6, 3), crun.int { 1, 1, 2, 2, 3, 3 }
+
+  it("takes a distance as a name or an object, and back", function()
+    local c = losses.triplet { distance = crun.distances.lp { power = 2, normalize = true } }
+    assert.is_true(c.squared)
+    assert.near(losses.triplet { squared = true, normalize = true }(z, y):item(), c(z, y):item(), 1e-6)
+    c.distance = crun.distances.lp { p = 3 }
+    local cubic = c(z, y):item()
+    c.distance = "cosine"
+    assert.is_true(math.abs(cubic - c(z, y):item()) > 1e-4)
+    assert.near(losses.triplet { distance = "cosine", composed = true }(z, y):item(),
+      losses.triplet { distance = crun.distances.cosine() }(z, y):item(), 1e-5)
+  end)
+
+  it("takes a reducer as a name or an object, fused where it can", function()
+    local c = losses.triplet { reducer = "mean" }
+    assert.equal("mean", c.reduction)
+    assert.near(losses.triplet { reduction = "mean" }(z, y):item(), c(z, y):item(), 1e-6)
+    local t = losses.triplet { reducer = crun.reducers.threshold { low = 0.5 } }
+    assert.is_true(t(z, y):item() > 0.5)
+  end)
+
+  it("shows statistics in either form", function()
+    local fused, composed = losses.contrastive { variant = "pml" }, losses.contrastive { variant = "pml", composed = true }
+    fused(z, y)
+    composed(z, y)
+    for _, name in ipairs { "active", "positive_distance", "negative_distance" } do
+      assert.near(fused.stats[name], composed.stats[name], 1e-4)
+    end
+  end)
+
+  it("is described when it holds others", function()
+    local d = loss.describe "matryoshka"
+    assert.equal("a loss on prefixes of the embedding", d.help)
+    assert.equal("dims", d.options[1].name)
+  end)
+end)

@@ -154,17 +154,22 @@ function M.describe(name)
   local d = definitions[found]
   if not d then
     local ok, definition = pcall(require, "crun.loss." .. name)
-    d = ok and type(definition) == "table" and { name = name, spec = definition.options,
-      help = definition.help,
-      formula = definition.formula, paper = definition.paper } or { name = name }
+    if ok and type(definition) == "function" then
+      definition = require("crun.loss.wrapper").about[name]
+      definition = { options = definition.spec, help = definition.help }
+    end
+    d = { name = name }
+    if ok and type(definition) == "table" then
+      d.spec, d.help = definition.options, definition.help
+      d.formula, d.paper = definition.formula, definition.paper
+    end
   end
   local list = {}
   for _, key in ipairs(options.sorted_keys(d.spec or {})) do
     list[#list + 1] = from_line(key, d.spec[key])
   end
   return { name = d.name, room = "losses", help = d.help, formula = d.formula, paper = d.paper,
-    options = list,
-    differentiable = true, defined = definitions[found] ~= nil }
+    options = list, differentiable = true, defined = definitions[found] ~= nil }
 end
 
 --- A group of settings for crun.config: the loss `name` and its options.

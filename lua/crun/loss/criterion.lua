@@ -161,6 +161,7 @@ end
 -- A distance object as options of the fused loss, or nil where it has none such.
 local function fused_distance(definition, d)
   local name, squared
+  if d.eps ~= 1e-12 then return nil end
   if d.name == "lp" or d.name == "euclidean" or d.name == "manhattan" then
     if d.power ~= 1 and d.power ~= 2 then return nil end
     name = d.p == 2 and "euclidean" or d.p == 1 and "manhattan" or nil
@@ -208,6 +209,13 @@ end
 local function set_distance(self, value)
   local native, known, set = self._native, self._known, self._set
   set.distance = nil
+  -- what an object had brought goes with it
+  if rawget(self, "_object") and native then
+    for _, key in ipairs { "distance", "squared", "normalize" } do
+      if known[key] then native[key] = nil end
+    end
+  end
+  rawset(self, "_object", nil)
   if options.kind(value) ~= "distance" then
     if value == nil or (native and has_choice(known, "distance", value)) then
       if native then native.distance = value end

@@ -134,7 +134,7 @@ local function forward(self, z, labels, tuples, enqueue)
   return criterion(z, labels, chosen, memory, memory_labels)
 end
 
-return wrapper.constructor("cross_batch_memory", {
+return wrapper.constructor("cross_batch_memory", "a loss against a queue of past batches", {
   loss = "any", dim = "count", size = { "count", 1024 }, miner = "any?",
   compat = { "string", "none", choices = { "none", "pml" } },
 }, make, forward)

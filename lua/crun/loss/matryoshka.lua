@@ -44,5 +44,5 @@ local function forward(self, z, ...)
   return total
 end
 
-return wrapper.constructor("matryoshka", { loss = "any", dims = "numbers", weights = "numbers?" },
-  make, forward)
+return wrapper.constructor("matryoshka", "a loss on prefixes of the embedding",
+  { loss = "any", dims = "numbers", weights = "numbers?" }, make, forward)

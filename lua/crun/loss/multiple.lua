@@ -35,5 +35,5 @@ local function forward(self, z, labels, ...)
   return total
 end
 
-return wrapper.constructor("multiple",
+return wrapper.constructor("multiple", "a weighted sum of losses",
   { losses = "table", weights = "numbers?", miners = "table?" }, make, forward)

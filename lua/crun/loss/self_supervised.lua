@@ -19,5 +19,5 @@ local function forward(self, z1, z2)
   return criterion(z1, labels, z2, labels)
 end
 
-return wrapper.constructor("self_supervised", { loss = "any", symmetric = { "boolean", true } },
-  make, forward)
+return wrapper.constructor("self_supervised", "a loss over labels for two views without labels",
+  { loss = "any", symmetric = { "boolean", true } }, make, forward)

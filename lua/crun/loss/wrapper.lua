@@ -79,11 +79,13 @@ for _, name in ipairs { "train", "eval", "zero_grad", "requires_grad_" } do
   end
 end
 
-local M = {}
+-- name -> { name =, spec =, help = }, for crun.loss.describe
+local M = { about = {} }
 
---- A constructor: spec of options, make(self, o) that fills self, forward.
-function M.constructor(name, spec, make, forward)
+--- A constructor: what it is in a line, spec of options, make(self, o) that fills self, forward.
+function M.constructor(name, help, spec, make, forward)
   local where = "losses." .. name
+  M.about[name] = { name = name, help = help, spec = spec }
   return function(opts)
     local o = options.check(where, opts, spec)
     local self = setmetatable({ name = name, _where = where, _children = {}, _carried = {},
