@@ -176,30 +176,17 @@ local function describe_short(short, k)
     table.concat(parts, ", "))
 end
 
---- p classes and k rows of each, p k rows a batch: the batches that pair and triplet losses need.
--- Every class comes up once before any comes up again, within an epoch; rows of a class likewise.
--- An epoch is ceil(C / p) batches, or `batches`. Rows of a class stand together.
---
--- labels int64 tensor [n]; p, k (4); seed (1) or rng; epoch to begin with (1); batches.
--- short says what happens to classes with fewer than k rows:
---   "error"   refuse (the default)
---   "repeat"  rows of it repeat within a batch, each as often as the others; a class of one row is
---             still refused
---   "drop"    leave the class out; sampler.dropped lists the labels
--- Hermans, Beyer, Leibe, "In defense of the triplet loss for person re-identification", 2017, sec.
--- 2.
-function M.pk(opts)
-  local where = "sampler.pk"
-  local o = check(where, opts, {
-    labels = "tensor", p = { "count", least = 2 }, k = { "count", 4, least = 2 },
-    batches = "count?",
-    short = { "string", "error", choices = { "error", "repeat", "drop" } },
-  })
-  if o.labels:ndim() ~= 1 or o.labels:dtype() ~= "int64" then
-    crun.fail(where, ("labels must be an int64 tensor [n], got %s [%s]"):format(o.labels:dtype(),
-      table.concat(o.labels:shape(), ", ")))
+local function check_labels(where, name, labels)
+  if labels:ndim() ~= 1 or labels:dtype() ~= "int64" then
+    crun.fail(where, ("%s must be an int64 tensor [n], got %s [%s]"):format(name, labels:dtype(),
+      table.concat(labels:shape(), ", ")))
   end
+end
 
+-- The classes of o.labels that k rows can be drawn from, and the labels of those that are dropped;
+-- o.short says what becomes of classes with fewer.
+local function classes_of(where, o)
+  check_labels(where, "labels", o.labels)
   local classes, short, single, dropped = {}, {}, nil, {}
   for _, class in ipairs(group(o.labels:totable())) do
     if #class.rows < o.k then
@@ -218,27 +205,306 @@ function M.pk(opts)
   elseif single and o.short == "repeat" then
     local text = "class %d has one row, which has no other to be pulled to; use short = \"drop\""
     crun.fail(where, text:format(single.label))
-  elseif #classes < o.p then
+  end
+  return classes, dropped
+end
+
+local function after_dropping(dropped, k)
+  return #dropped == 0 and "" or
+    (" (after dropping %d with fewer than %d rows)"):format(#dropped, k)
+end
+
+local short_option = { "string", "error", choices = { "error", "repeat", "drop" } }
+
+-- k rows of each class of a list, side by side; a deck for each class, kept in `decks`
+local function rows_of(classes, k, decks, rng)
+  local batch = {}
+  for _, class in ipairs(classes) do
+    decks[class] = decks[class] or deck(class.rows, rng)
+    local rows = decks[class](k)
+    table.move(rows, 1, #rows, #batch + 1, batch)
+  end
+  return batch
+end
+
+--- p classes and k rows of each, p k rows a batch: the batches that pair and triplet losses need.
+-- Every class comes up once before any comes up again, within an epoch; rows of a class likewise.
+-- An epoch is ceil(C / p) batches, or `batches`. Rows of a class stand together.
+--
+-- labels int64 tensor [n]; p, k (4); seed (1) or rng; epoch to begin with (1); batches.
+-- short says what happens to classes with fewer than k rows:
+--   "error"   refuse (the default)
+--   "repeat"  rows of it repeat within a batch, each as often as the others; a class of one row is
+--             still refused
+--   "drop"    leave the class out; sampler.dropped lists the labels
+-- Hermans, Beyer, Leibe, "In defense of the triplet loss for person re-identification", 2017, sec.
+-- 2.
+function M.pk(opts)
+  local where = "sampler.pk"
+  local o = check(where, opts, {
+    labels = "tensor", p = { "count", least = 2 }, k = { "count", 4, least = 2 },
+    batches = "count?",
+    short = short_option,
+  })
+  local classes, dropped = classes_of(where, o)
+  if #classes < o.p then
     crun.fail(where, ("p = %d classes a batch need as many classes, got %d%s"):format(o.p, #classes,
-      #dropped > 0 and (" (after dropping %d with fewer than %d rows)"):format(#dropped, o.k) or
-        ""))
+      after_dropping(dropped, o.k)))
   end
 
   local sampler = new(where, o, o.batches or (#classes + o.p - 1) // o.p, function(epoch)
     local rng = crun.rng(o.seed, where, epoch)
-    local take_classes, take_rows = deck(classes, rng), {}
-    return function()
-      local batch = {}
-      for _, class in ipairs(take_classes(o.p)) do
-        take_rows[class] = take_rows[class] or deck(class.rows, rng)
-        local rows = take_rows[class](o.k)
-        table.move(rows, 1, #rows, #batch + 1, batch)
-      end
-      return batch
-    end
+    local take_classes, decks = deck(classes, rng), {}
+    return function() return rows_of(take_classes(o.p), o.k, decks, rng) end
   end)
   sampler.dropped, sampler.classes = dropped, #classes
   return sampler
+end
+
+-- ---- classes by weight --------------------------------------------------------------------------
+
+-- n different entries of a list, each drawn in proportion to its weight among those that are left:
+-- the n largest of u^(1/w), compared as log(u)/w. Efraimidis, Spirakis, "Weighted random sampling
+-- with a reservoir", 2006.
+local function weighted_draw(list, weights, n, rng)
+  local keyed = {}
+  for i, entry in ipairs(list) do
+    local u = rng:uniform()
+    if weights[i] > 0 then
+      keyed[#keyed + 1] = { math.log(u > 0 and u or 2.0 ^ -60) / weights[i], i, entry }
+    end
+  end
+  table.sort(keyed, function(a, b)
+    if a[1] ~= b[1] then return a[1] > b[1] end
+    return a[2] < b[2]
+  end)
+  local drawn = {}
+  for i = 1, n do drawn[i] = keyed[i][3] end
+  return drawn
+end
+
+-- Weights of classes: a table label -> weight (1 when it has none), or a function of (label, rows).
+local function weights_of(where, given, classes, p)
+  local weights, positive = {}, 0
+  for i, class in ipairs(classes) do
+    local w = 1
+    if type(given) == "function" then w = given(class.label, #class.rows)
+    elseif given and given[class.label] ~= nil then w = given[class.label] end
+    if type(w) ~= "number" or not (w >= 0 and w < math.huge) then
+      crun.fail(where, ("the weight of class %d must be a number, 0 or more, got %s"):format(
+        class.label, options.say(w)))
+    end
+    weights[i] = w
+    if w > 0 then positive = positive + 1 end
+  end
+  if positive < p then
+    local text = "p = %d classes a batch need as many classes with a weight above 0, got %d"
+    crun.fail(where, text:format(p, positive))
+  end
+  return weights
+end
+
+--- p different classes drawn by weight, and k rows of each: rare or hard classes more often.
+-- labels, p, k (4; 1 will do, for losses against proxies), short, batches (an epoch: ceil(C / p))
+-- as in pk. weights: a table label -> weight (1 where it has none), or a function of (label, number
+-- of rows) such as function(_, n) return n ^ 0.5 end; all 1 when left out.
+function M.class_weighted(opts)
+  local where = "sampler.class_weighted"
+  local o = check(where, opts, {
+    labels = "tensor", p = "count", k = { "count", 4 }, batches = "count?", short = short_option,
+    weights = "any?",
+  })
+  if o.weights ~= nil and type(o.weights) ~= "table" and type(o.weights) ~= "function" then
+    crun.fail(where, "weights must be a table label -> weight or a function, got " ..
+      options.say(o.weights))
+  end
+  local classes, dropped = classes_of(where, o)
+  local weights = weights_of(where, o.weights, classes, o.p)
+  local sampler = new(where, o, o.batches or (#classes + o.p - 1) // o.p, function(epoch)
+    local rng, decks = crun.rng(o.seed, where, epoch), {}
+    return function() return rows_of(weighted_draw(classes, weights, o.p, rng), o.k, decks, rng) end
+  end)
+  sampler.dropped, sampler.classes = dropped, #classes
+  return sampler
+end
+
+-- ---- classes within groups ----------------------------------------------------------------------
+
+-- groups in order of their label: { label =, classes = }, of at least p classes each
+local function group_classes(where, o, classes)
+  check_labels(where, "groups", o.groups)
+  if #o.groups ~= #o.labels then
+    crun.fail(where, ("groups must have an entry for each of the %d labels, got %d"):format(
+      #o.labels, #o.groups))
+  end
+  local by, groups, label = {}, {}, o.groups:totable()
+  for _, class in ipairs(classes) do
+    local own = label[class.rows[1]]
+    for _, row in ipairs(class.rows) do
+      if label[row] ~= own then
+        crun.fail(where, ("class %d lies in two groups, %d and %d"):format(class.label, own,
+          label[row]))
+      end
+    end
+    if not by[own] then
+      by[own] = { label = own, classes = {} }
+      groups[#groups + 1] = by[own]
+    end
+    table.insert(by[own].classes, class)
+  end
+  table.sort(groups, function(a, b) return a.label < b.label end)
+  local kept, small = {}, {}
+  for _, g in ipairs(groups) do
+    local to = #g.classes >= o.p and kept or small
+    to[#to + 1] = g
+  end
+  if #small > 0 and o.short ~= "drop" then
+    local text = "group %d has %d classes, fewer than p = %d; use a smaller p, or short = \"drop\""
+    crun.fail(where, text:format(small[1].label, #small[1].classes, o.p))
+  end
+  if #kept < o.g then
+    local gone = #small == 0 and "" or
+      (" (after dropping %d with fewer than %d classes)"):format(#small, o.p)
+    local text = "g = %d groups a batch need as many groups, got %d%s"
+    crun.fail(where, text:format(o.g, #kept, gone))
+  end
+  return kept
+end
+
+local function grouped(where, opts, stay, weigh)
+  local o = check(where, opts, {
+    labels = "tensor", groups = "tensor", g = { "count", 2 }, p = { "count", 4 },
+    k = { "count", 4, least = 2 }, batches = "count?", short = short_option,
+    stay = stay and { "count", stay } or nil, weigh = weigh and { "boolean", false } or nil,
+  })
+  local classes, dropped = classes_of(where, o)
+  local groups, sizes = group_classes(where, o, classes), {}
+  for i, one in ipairs(groups) do sizes[i] = #one.classes end
+  local each = o.stay or 1
+  local sampler = new(where, o, o.batches or (#groups + o.g - 1) // o.g * each, function(epoch)
+    local rng = crun.rng(o.seed, where, epoch)
+    local take_groups, take_classes, decks = deck(groups, rng), {}, {}
+    local chosen, count = nil, 0
+    return function()
+      if count % each == 0 then
+        chosen = o.weigh and weighted_draw(groups, sizes, o.g, rng) or take_groups(o.g)
+      end
+      count = count + 1
+      local batch = {}
+      for _, one in ipairs(chosen) do
+        take_classes[one] = take_classes[one] or deck(one.classes, rng)
+        table.move(take_classes[one](o.p), 1, o.p, #batch + 1, batch)
+      end
+      return rows_of(batch, o.k, decks, rng)
+    end
+  end)
+  sampler.dropped, sampler.classes, sampler.groups = dropped, #classes, #groups
+  return sampler
+end
+
+--- g groups, p classes of each, k rows of each class: g p k rows, and `stay` batches (4) in a row
+-- from the same groups, so that a network meets hard neighbours: breeds of dogs, chairs among
+-- furniture. labels and groups int64 tensors [n], every class in one group; g (2), p (4), k (4);
+-- short as in pk ("drop" also leaves groups of fewer than p classes out); batches (an epoch: stay
+-- ceil(G / g)). pytorch-metric-learning's HierarchicalSampler has such batches.
+function M.hierarchical(opts) return grouped("sampler.hierarchical", opts, 4, false) end
+
+--- The same with new groups for every batch, each group as often as the others however large it is,
+-- or with weigh = true in proportion to its number of classes: balanced categories.
+function M.categories(opts) return grouped("sampler.categories", opts, nil, true) end
+
+-- ---- triplets that are given --------------------------------------------------------------------
+
+--- Batches of fixed triplets. triplets: int64 tensor [T 3] of row numbers anchor, positive,
+-- negative; or labels, and number: so many triplets are drawn once, from the seed alone, every
+-- anchor class equally likely. batch: triplets at a time; 3 batch rows, a p n a p n ...;
+-- sampler.tuples(rows) tells a loss which is which. Each triplet comes once an epoch, in random
+-- order. drop_last.
+function M.triplets(opts)
+  local where = "sampler.triplets"
+  local o = check(where, opts, {
+    triplets = "tensor?", labels = "tensor?", number = "count?", batch = "count",
+    drop_last = { "boolean", false },
+  })
+  if (o.triplets == nil) == (o.labels == nil) or (o.labels == nil) ~= (o.number == nil) then
+    crun.fail(where, "takes triplets, or labels and the number of triplets to draw from them")
+  end
+  local list = {}
+  if o.triplets then
+    local t = o.triplets
+    if t:dtype() ~= "int64" or t:ndim() ~= 2 or t:size(2) ~= 3 or #t == 0 then
+      crun.fail(where, ("triplets must be an int64 tensor [T, 3], got %s [%s]"):format(t:dtype(),
+        table.concat(t:shape(), ", ")))
+    end
+    list = t:totable()
+  else
+    check_labels(where, "labels", o.labels)
+    local all, anchors, rng = group(o.labels:totable()), {}, crun.rng(o.seed, where)
+    for _, class in ipairs(all) do
+      if #class.rows > 1 then anchors[#anchors + 1] = class end
+    end
+    if #anchors == 0 or #all < 2 then
+      crun.fail(where, "a triplet needs a class of two rows or more and another class")
+    end
+    for i = 1, o.number do
+      local class, other = anchors[rng:below(#anchors)], nil
+      local anchor, positive = rng:below(#class.rows), rng:below(#class.rows - 1)
+      if positive >= anchor then positive = positive + 1 end
+      repeat other = all[rng:below(#all)] until other ~= class
+      list[i] = { class.rows[anchor], class.rows[positive], other.rows[rng:below(#other.rows)] }
+    end
+  end
+  local batches = o.drop_last and #list // o.batch or (#list + o.batch - 1) // o.batch
+  if batches == 0 then
+    crun.fail(where, ("with drop_last, a batch of %d triplets never fills from %d"):format(o.batch,
+      #list))
+  end
+  local sampler = new(where, o, batches, function(epoch)
+    local order, at = table.move(list, 1, #list, 1, {}), 0
+    crun.rng(o.seed, where, epoch):shuffle(order)
+    return function()
+      local rows = {}
+      for i = at + 1, math.min(at + o.batch, #order) do
+        table.move(order[i], 1, 3, #rows + 1, rows)
+      end
+      at = at + o.batch
+      return rows
+    end
+  end)
+  sampler.triplets = crun.int(list)
+  return sampler
+end
+
+--- { a, p, n } for criterion(z, labels, tuples): which rows of a batch of sampler.triplets are
+-- which.
+function M.tuples(rows)
+  local n = #rows
+  if n % 3 ~= 0 then crun.fail("sampler.tuples", ("takes rows in threes, got %d"):format(n)) end
+  local first = crun.arange(1, n, 3)
+  return { first, first + 1, first + 2 }
+end
+
+-- ---- several views of a row ---------------------------------------------------------------------
+
+--- Every row once an epoch, in random order, and each row of a batch `views` (2) times: first all
+-- rows, then all again, so the halves of a batch are two views, and labels = rows pairs them up. n,
+-- batch (rows, so views * batch in all), drop_last (true: losses of views want full batches).
+function M.views(opts)
+  local where = "sampler.views"
+  local o = check(where, opts, {
+    n = "count", batch = "count", views = { "count", 2 }, drop_last = { "boolean", true },
+  })
+  local once = rows_sampler(where, {
+    n = o.n, batch = o.batch, drop_last = o.drop_last, seed = o.seed,
+  }, true)
+  return new(where, o, #once, function(epoch)
+    local next_rows = once._plan(epoch)
+    return function()
+      local rows, all = next_rows(), {}
+      for v = 0, o.views - 1 do table.move(rows, 1, #rows, v * #rows + 1, all) end
+      return all
+    end
+  end)
 end
 
 return M
