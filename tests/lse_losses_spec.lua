@@ -350,3 +350,44 @@ describe("messages", function()
     assert.truthy(message("supcon", { temperature = 0 }, rows(1), labels):find "temperature")
   end)
 end)
+
+-- ---- the fused form and the one in operators ----------------------------------------------------
+
+describe("fused and composed agree on", function()
+  local composed = { "supcon", "ntxent", "nca", "multi_similarity", "circle", "generalized_lifted",
+    "lifted", "n_pairs", "tuplet_margin", "angular", "intra_pair_variance", "threshold_consistent" }
+  local settings = { {}, { reduction = "sum" }, { reduction = "nonzero" }, { reduction = "mean" },
+    { normalize = true }, { distance = "dot" }, { distance = "euclidean" },
+    { distance = "euclidean", squared = true } }
+  local needs_cosine = { circle = true, tuplet_margin = true, threshold_consistent = true }
+  local rng = crun.rng(11, "forms")
+  local x, y = crun.randn(rng, 30, 6), crun.randint(rng, 7, 30)
+  local references, reference_labels = crun.randn(rng, 20, 6), crun.randint(rng, 9, 20)
+  local tolerance = crun.precision == "float64" and 1e-7 or 2e-3
+
+  local function results(name, options, is_composed, against)
+    local o = { composed = is_composed }
+    for key, value in pairs(options) do o[key] = value end
+    local z = x:clone():requires_grad_()
+    local r = against and references:clone():requires_grad_() or nil
+    local loss = crun.losses[name](o)(z, y, r, against and reference_labels or nil)
+    loss:backward()
+    return loss:item(), r and crun.cat({ z:grad(), r:grad() }, 1) or z:grad()
+  end
+
+  for _, name in ipairs(composed) do
+    it(name, function()
+      for _, options in ipairs(settings) do
+        for _, against in ipairs { false, true } do
+          if not (needs_cosine[name] and options.distance) then
+            local want, want_grad = results(name, options, true, against)
+            local loss, grad = results(name, options, false, against)
+            near(want, loss, tolerance)
+            assert.truthy(largest(grad - want_grad) <= tolerance * math.max(largest(want_grad), 1e-6),
+              name .. " " .. (next(options) or ""))
+          end
+        end
+      end
+    end)
+  end
+end)
