@@ -383,8 +383,8 @@ describe("fused and composed agree on", function()
             local want, want_grad = results(name, options, true, against)
             local loss, grad = results(name, options, false, against)
             near(want, loss, tolerance)
-            assert.truthy(largest(grad - want_grad) <= tolerance * math.max(largest(want_grad), 1e-6),
-              name .. " " .. (next(options) or ""))
+            local bound = tolerance * math.max(largest(want_grad), 1e-6)
+            assert.truthy(largest(grad - want_grad) <= bound, name .. " " .. (next(options) or ""))
           end
         end
       end
