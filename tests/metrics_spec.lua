@@ -39,6 +39,20 @@ describe("metrics.retrieval at k", function()
   end)
 end)
 
+describe("a relation", function()
+  local x, y = crun.tensor {{0}, {1}, {5}}, crun.int {1, 1, 2}
+  it("stands where labels stand", function()
+    assert.same(eval.retrieval(x, y), eval.retrieval(x, crun.relation { labels = y }))
+    assert.same((eval.verification(x, y)), (eval.verification(x, crun.relation { labels = y })))
+    local r = crun.relation { labels = crun.int {2}, reference_labels = y }
+    assert.equal(1, eval.retrieval(crun.tensor {{4}}, r, { references = x })["recall@1"])
+  end)
+  it("of pairs is refused", function()
+    fails("takes one label an item; this relation holds pairs, or several labels", eval.retrieval, x,
+      crun.relation { positives = { {1}, {2} }, negatives = { {1}, {3} } })
+  end)
+end)
+
 describe("metrics.neighbours", function()
   local x = crun.tensor {{0}, {1}, {3}, {7}}
   it("is worked by hand", function()

@@ -4,14 +4,26 @@
 --     local scores = eval.retrieval(z, test.labels)    --> { ["recall@1"] = 0.93, ["map@r"] = 0.7 }
 --     run:log(scores, "val/")
 --
--- Row i is never its own neighbour. Definitions and edge cases are those of `crun help metric
--- retrieval`, `crun help metric verification` and their like.
+-- labels: an int64 tensor, or a crun.relation of one label an item. Row i is never its own
+-- neighbour. Definitions and edge cases are those of `crun help metric retrieval`, `crun help
+-- metric verification` and their like.
 --
 -- @module crun.eval
 local crun = require "crun"
 local options = require "crun.options"
 
 local M = {}
+
+-- Labels of a metric, and those of the references when a crun.relation says them.
+local function labels_of(where, labels)
+  if options.kind(labels) ~= "relation" then
+    return options.check_value(where, "labels", labels, "tensor")
+  end
+  if not labels.plain then
+    crun.fail(where, "takes one label an item; this relation holds pairs, or several labels")
+  end
+  return labels.labels, labels.reference_labels
+end
 
 local function to_batch(images)
   if images:dtype() == "uint8" then return images:real() / 255 end
@@ -120,8 +132,8 @@ local AT_K <const> = { "recall", "recall_relevant", "precision", "precision_poss
 --- How well the nearest neighbours of a row carry its label. Keys: "precision@1", "r_precision",
 -- "map@r", "map", "mrr", and at each k of opts.k:
 --
---   recall@k              a match among the first k (CMC)   recall@k/all: of all rows, with a match
---                                                           or not
+--   recall@k              a match among the first k (CMC)   recall@k/all: of all rows, with a
+--                                                           match or not
 --   recall_relevant@k     hits among the first k / all there are (R)
 --   precision@k           hits / k                          precision_possible@k: hits / min(k, R)
 --   map_relevant@k        sum of precisions at the hits / R
@@ -129,7 +141,8 @@ local AT_K <const> = { "recall", "recall_relevant", "precision", "precision_poss
 --   ndcg@k
 --
 -- each also as ".../class" (mean over classes), and "queries", the rows with another of their
--- label: only those count. (Libraries call any of the three "map@k"; here each says what it divides by.)
+-- label: only those count. (Libraries call any of the three "map@k"; here each says what it divides
+-- by.)
 -- opts: distance ("euclidean", "manhattan", "cosine", "dot"); k, a list ({ 1, 2, 4, 8 });
 -- references and reference_labels: the set searched, when it is not the rows themselves; expansion:
 -- the options of eval.expand, and database (false): expand the references too; rerank: true, or a
@@ -138,7 +151,8 @@ local AT_K <const> = { "recall", "recall_relevant", "precision", "precision_poss
 function M.retrieval(embeddings, labels, opts)
   local where = "eval.retrieval"
   options.check_value(where, "embeddings", embeddings, "tensor")
-  options.check_value(where, "labels", labels, "tensor")
+  local related
+  labels, related = labels_of(where, labels)
   local o = options.check(where, opts, {
     distance = { "string", "euclidean" }, k = { "numbers", { 1, 2, 4, 8 } }, references = "tensor?",
     reference_labels = "tensor?", expansion = "table?", rerank = "any?",
@@ -156,7 +170,8 @@ function M.retrieval(embeddings, labels, opts)
     lambda = r.lambda
   end
   local results = table.pack(crun.metrics.retrieval(embeddings, labels, references,
-    o.reference_labels, hood, weight, { distance = o.distance, k = o.k, lambda = lambda }))
+    o.reference_labels or related, hood, weight,
+    { distance = o.distance, k = o.k, lambda = lambda }))
   local scores, rows = {}, labels:numel()
   for name, value in pairs(results[results.n]) do scores[shown(name)] = value end
   for tail, at_k in pairs { [""] = results[7]:totable(), ["/class"] = results[8]:totable() } do
@@ -181,7 +196,7 @@ end
 -- "arithmetic", "geometric", "min" or "max" of the entropies.
 function M.clustering(labels, clusters, opts)
   local where = "eval.clustering"
-  options.check_value(where, "labels", labels, "tensor")
+  labels = labels_of(where, labels)
   options.check_value(where, "clusters", clusters, "tensor")
   local o = options.check(where, opts, { average = { "string", "arithmetic" },
     seed = { "integer", 1, least = 0 }, clusters = "count?" })
@@ -201,7 +216,7 @@ local LIMIT = 2000000
 -- distances of pairs and whether they are of one label
 local function labelled(where, embeddings, labels, opts)
   options.check_value(where, "embeddings", embeddings, "tensor")
-  options.check_value(where, "labels", labels, "tensor")
+  labels = labels_of(where, labels)
   local o = options.check(where, opts, {
     distance = { "string", "euclidean" }, limit = { "integer", LIMIT, least = 0 },
     seed = { "integer", 1, least = 0 },
@@ -351,7 +366,7 @@ end
 function M.knn(embeddings, labels, opts)
   local where = "eval.knn"
   options.check_value(where, "embeddings", embeddings, "tensor")
-  options.check_value(where, "labels", labels, "tensor")
+  labels = labels_of(where, labels)
   local o = options.check(where, opts, { references = "tensor?", reference_labels = "tensor?",
     k = "count?", temperature = "number?", weights = "string?", distance = "string?" })
   local _ <close> = crun.no_grad()
