@@ -286,6 +286,60 @@ bool cr_miner_open(cr_miner *m, cr_call *c, const cr_mine_shape *shape, cr_error
   return pack_all(m, shape, err);
 }
 
+/* ---- looking through a row ------------------------------------------------------------------- */
+
+enum { LANES = 32 };
+
+/* the least distance of a negative, or infinity */
+CR_VECTOR static real least_negative(int64_t n, const real *restrict d,
+                                     const uint8_t *restrict kind) {
+  real lane[LANES], low = (real)INFINITY;
+  int64_t j = 0;
+  for (int l = 0; l < LANES; l++) lane[l] = (real)INFINITY;
+  for (; j + LANES <= n; j += LANES) {
+    for (int l = 0; l < LANES; l++) {
+      real v = kind[j + l] == CR_NEGATIVE ? d[j + l] : (real)INFINITY;
+      lane[l] = v < lane[l] ? v : lane[l];
+    }
+  }
+  for (; j < n; j++) if (kind[j] == CR_NEGATIVE && d[j] < low) low = d[j];
+  for (int l = 0; l < LANES; l++) low = lane[l] < low ? lane[l] : low;
+  return low;
+}
+
+/* Is one of LANES at or below the limit? */
+CR_VECTOR static int64_t first_block(int64_t n, const real *d, int64_t from, real limit) {
+  for (; from + LANES <= n; from += LANES) {
+    int hits = 0;
+    for (int l = 0; l < LANES; l++) hits += d[from + l] <= limit;
+    if (hits > 0) break;
+  }
+  return from;
+}
+
+int64_t cr_mine_within(const cr_mine_row *row, int64_t from, real limit) {
+  int64_t n = row->columns;
+  if (from < n && row->d[from] <= limit) return from;
+  from = first_block(n, row->d, from, limit);
+  while (from < n && !(row->d[from] <= limit)) from++;
+  return from;
+}
+
+int64_t cr_mine_nearest(const cr_mine_row *row) {
+  if (row->negatives == 0) return -1;
+  real low = least_negative(row->columns, row->d, row->kind);
+  int64_t j = cr_mine_within(row, 0, low);
+  while (j < row->columns && row->kind[j] != CR_NEGATIVE) j = cr_mine_within(row, j + 1, low);
+  return j < row->columns ? j : -1;
+}
+
+int64_t cr_mine_farthest(const cr_mine_row *row) {
+  int64_t best = -1;
+  for (int64_t k = 0; k < row->positives; k++)
+    if (best < 0 || row->d[row->positive[k]] > row->d[best]) best = row->positive[k];
+  return best;
+}
+
 /* ---- passes ---------------------------------------------------------------------------------- */
 
 typedef struct tile { const cr_miner *m; int64_t first; } tile;

@@ -96,6 +96,12 @@ bool cr_mine(cr_call *c, int first_option, cr_mine_fn fn, void *context, cr_erro
 bool cr_mine_labels(cr_call *c, cr_mine_fn fn, void *context, cr_error *err);
 void cr_miner_forward(cr_call *c);
 
+/* Of a row, at the speed of memory: the nearest negative and the farthest positive (the first of
+ * equals; -1: none), and the first column from `from` on with d <= limit (columns: none). */
+int64_t cr_mine_nearest(const cr_mine_row *row);
+int64_t cr_mine_farthest(const cr_mine_row *row);
+int64_t cr_mine_within(const cr_mine_row *row, int64_t from, real limit);
+
 /* Row numbers from 0. */
 bool cr_mine_pair(cr_miner *m, int kind, int64_t a, int64_t other, cr_error *err);
 bool cr_mine_triplet(cr_miner *m, int64_t a, int64_t p, int64_t n, cr_error *err);

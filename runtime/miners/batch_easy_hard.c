@@ -47,8 +47,10 @@ static bool allowed(const side *s, const cr_mine_row *r, int64_t j) {
 
 /* The farthest or nearest of the side with distance strictly within low .. high; -1: none. */
 static int64_t pick(const side *s, const cr_mine_row *r, bool farthest, real low, real high) {
-  int64_t best = -1;
-  for (int64_t j = 0; j < r->columns; j++) {
+  bool positive = s->kind == CR_POSITIVE;
+  int64_t best = -1, n = positive ? r->positives : r->columns;
+  for (int64_t k = 0; k < n; k++) {
+    int64_t j = positive ? r->positive[k] : k;
     real d = r->d[j];
     if (!allowed(s, r, j) || !(d > low && d < high)) continue;
     if (best < 0 || (farthest ? d > r->d[best] : d < r->d[best])) best = j;
@@ -58,6 +60,9 @@ static int64_t pick(const side *s, const cr_mine_row *r, bool farthest, real low
 
 /* hard positives are far, hard negatives near; semihard starts from the hard end */
 static int64_t pick_one(const side *s, const cr_mine_row *r, real low, real high) {
+  bool free = isinf(s->least) && isinf(s->most) && isinf(low) && isinf(high);
+  if (free && s->strategy == HARD)
+    return s->kind == CR_POSITIVE ? cr_mine_farthest(r) : cr_mine_nearest(r);
   return pick(s, r, (s->strategy == EASY) != (s->kind == CR_POSITIVE), low, high);
 }
 

@@ -10,12 +10,8 @@ enum { DISTANCE };
 static const cr_option options[] = { CR_MINER_OPTIONS(CR_EUCLIDEAN), { 0 } };
 
 static bool row(cr_miner *m, const cr_mine_row *r, void *context, cr_error *err) {
-  int64_t far = -1, near = -1;
+  int64_t far = cr_mine_farthest(r), near = far < 0 ? -1 : cr_mine_nearest(r);
   (void)context;
-  for (int64_t j = 0; j < r->columns; j++) {
-    if (r->kind[j] == CR_POSITIVE && (far < 0 || r->d[j] > r->d[far])) far = j;
-    if (r->kind[j] == CR_NEGATIVE && (near < 0 || r->d[j] < r->d[near])) near = j;
-  }
   return far < 0 || near < 0 || cr_mine_triplet(m, r->i, far, near, err);
 }
 

@@ -5,7 +5,7 @@
  * A row without a negative keeps no positives, one without a positive no negatives. Wang, Han,
  * Huang, Dong, Scott, "Multi-similarity loss with general pair weighting", CVPR 2019, eq. 11, 12.
  * Cost B R D; nothing is sorted. */
-#include <math.h>
+#include <tgmath.h>
 
 #include "autograd/miner.h"
 
@@ -18,38 +18,17 @@ static const cr_option options[] = {
   { 0 }
 };
 
-/* the least distance of a negative and the greatest of a positive */
-CR_VECTOR static void borders(const cr_mine_row *r, real *nearest, real *farthest) {
-  enum { LANES = 16 };
-  const real *d = r->d, inf = (real)INFINITY;
-  const uint8_t *kind = r->kind;
-  real low[LANES], high = -inf;
-  int64_t j = 0;
-  for (int l = 0; l < LANES; l++) low[l] = inf;
-  for (; j + LANES <= r->columns; j += LANES) {
-    for (int l = 0; l < LANES; l++) {
-      real n = kind[j + l] == CR_NEGATIVE ? d[j + l] : inf;
-      low[l] = n < low[l] ? n : low[l];
-    }
-  }
-  for (; j < r->columns; j++) if (kind[j] == CR_NEGATIVE && d[j] < low[0]) low[0] = d[j];
-  for (int64_t k = 0; k < r->positives; k++)
-    if (d[r->positive[k]] > high) high = d[r->positive[k]];
-  for (int l = 1; l < LANES; l++) low[0] = low[l] < low[0] ? low[l] : low[0];
-  *nearest = low[0];
-  *farthest = high;
-}
-
 static bool row(cr_miner *m, const cr_mine_row *r, void *context, cr_error *err) {
   const real epsilon = *(const real *)context;
-  real nearest, farthest;
-  if (r->positives == 0 || r->negatives == 0) return true;
-  borders(r, &nearest, &farthest);
+  int64_t far = cr_mine_farthest(r), near = far < 0 ? -1 : cr_mine_nearest(r);
+  if (near < 0) return true;
   for (int64_t k = 0; k < r->positives; k++)
-    if (r->d[r->positive[k]] + epsilon > nearest &&
+    if (r->d[r->positive[k]] + epsilon > r->d[near] &&
         !cr_mine_pair(m, CR_POSITIVE, r->i, r->positive[k], err)) return false;
-  for (int64_t j = 0; j < r->columns; j++)
-    if (r->d[j] - epsilon < farthest && r->kind[j] == CR_NEGATIVE &&
+  /* what rounding may let in is looked at again */
+  real limit = r->d[far] + epsilon, room = CR_REAL_EPSILON * (fabs(limit) + fabs(epsilon));
+  for (int64_t j = -1; (j = cr_mine_within(r, j + 1, limit + room)) < r->columns;)
+    if (r->d[j] - epsilon < r->d[far] && r->kind[j] == CR_NEGATIVE &&
         !cr_mine_pair(m, CR_NEGATIVE, r->i, j, err)) return false;
   return true;
 }

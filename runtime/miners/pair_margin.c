@@ -18,11 +18,12 @@ static const cr_option options[] = {
 
 static bool row(cr_miner *m, const cr_mine_row *r, void *context, cr_error *err) {
   const real *margin = context;
-  for (int64_t j = 0; j < r->columns; j++) {
-    bool kept = r->kind[j] == CR_POSITIVE ? r->d[j] > margin[POS_MARGIN]
-              : r->kind[j] == CR_NEGATIVE && r->d[j] < margin[NEG_MARGIN];
-    if (kept && !cr_mine_pair(m, r->kind[j], r->i, j, err)) return false;
-  }
+  for (int64_t k = 0; k < r->positives; k++)
+    if (r->d[r->positive[k]] > margin[POS_MARGIN] &&
+        !cr_mine_pair(m, CR_POSITIVE, r->i, r->positive[k], err)) return false;
+  for (int64_t j = -1; (j = cr_mine_within(r, j + 1, margin[NEG_MARGIN])) < r->columns;)
+    if (r->kind[j] == CR_NEGATIVE && r->d[j] < margin[NEG_MARGIN] &&
+        !cr_mine_pair(m, CR_NEGATIVE, r->i, j, err)) return false;
   return true;
 }
 

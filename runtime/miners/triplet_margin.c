@@ -7,6 +7,8 @@
  *
  * in lexicographic order. Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015. Cost B R D, and a
  * comparison for each triplet. */
+#include <tgmath.h>
+
 #include "autograd/miner.h"
 
 enum { MARGIN, KEEP, DISTANCE };
@@ -22,18 +24,21 @@ static const cr_option options[] = {
 
 typedef struct settings { int keep; real margin; } settings;
 
+static bool is_kept(const settings *s, real gap) {
+  if (s->keep == EASY) return gap > s->margin;
+  return gap <= s->margin && (s->keep != HARD || gap <= 0) && (s->keep != SEMIHARD || gap > 0);
+}
+
 static bool row(cr_miner *m, const cr_mine_row *r, void *context, cr_error *err) {
   const settings *s = context;
   for (int64_t k = 0; k < r->positives; k++) {
     int64_t p = r->positive[k];
-    for (int64_t n = 0; n < r->columns; n++) {
-      if (r->kind[n] != CR_NEGATIVE) continue;
-      real gap = r->d[n] - r->d[p];
-      bool kept = s->keep == EASY ? gap > s->margin
-                : gap <= s->margin && (s->keep != HARD || gap <= 0) &&
-                  (s->keep != SEMIHARD || gap > 0);
-      if (kept && !cr_mine_triplet(m, r->i, p, n, err)) return false;
-    }
+    /* what rounding may let in is looked at again */
+    real far = r->d[p] + s->margin, room = CR_REAL_EPSILON * (fabs(far) + fabs(s->margin));
+    real limit = s->keep == EASY ? (real)INFINITY : far + room;
+    for (int64_t n = -1; (n = cr_mine_within(r, n + 1, limit)) < r->columns;)
+      if (r->kind[n] == CR_NEGATIVE && is_kept(s, r->d[n] - r->d[p]) &&
+          !cr_mine_triplet(m, r->i, p, n, err)) return false;
   }
   return true;
 }
