@@ -15,6 +15,7 @@
 
 #include "autograd/miner.h"
 #include "base/rng.h"
+#include "kernels/vmath.h"
 
 enum { CUTOFF, NONZERO_LOSS_CUTOFF, TRIPLETS_PER_ANCHOR, SEED, STEP, DISTANCE };
 
@@ -37,24 +38,34 @@ typedef struct settings {
   int64_t per_anchor;                   /* 0: the size of the class */
   uint64_t seed, stream, step;
   double *running;                      /* [columns]: sums of weights so far */
+  real *weight;                         /* [columns] */
 } settings;
 
-/* log w, or -inf for a negative that is never drawn */
-static double log_weight(const settings *s, double d) {
-  double at = d > s->cutoff ? d : s->cutoff;
-  if (!(at < s->beyond && at < 2)) return -INFINITY;
-  return (2 - s->width) * log(at) - (s->width - 3) / 2 * log1p(-0.25 * at * at);
+/* out = log w, or -inf for what is never drawn */
+CR_VECTOR static void log_weights(int64_t n, real cutoff, real beyond, real width,
+                                  const real *restrict d, const uint8_t *restrict kind,
+                                  real *restrict out) {
+  for (int64_t j = 0; j < n; j++) {
+    real at = d[j] > cutoff ? d[j] : cutoff;
+    real w = (2 - width) * cr_log(at) - (width - 3) / 2 * cr_log1p((real)-0.25 * at * at);
+    out[j] = kind[j] == CR_NEGATIVE && at < beyond ? w : -(real)INFINITY;
+  }
+}
+
+CR_VECTOR static void exponentials(int64_t n, real most, real *w) {
+  for (int64_t j = 0; j < n; j++) w[j] = cr_exp(w[j] - most);
 }
 
 /* Fills running; returns the sum of all weights, 0 when there is none. */
 static double weigh(const settings *s, const cr_mine_row *r) {
-  double most = -INFINITY, sum = 0;
-  for (int64_t j = 0; j < r->columns; j++) {
-    s->running[j] = r->kind[j] == CR_NEGATIVE ? log_weight(s, (double)r->d[j]) : -INFINITY;
-    most = fmax(most, s->running[j]);
-  }
+  real most = -(real)INFINITY, *w = s->weight;
+  double sum = 0;
+  log_weights(r->columns, (real)s->cutoff, (real)(s->beyond < 2 ? s->beyond : 2), (real)s->width,
+              r->d, r->kind, w);
+  for (int64_t j = 0; j < r->columns; j++) most = w[j] > most ? w[j] : most;
   if (isinf(most)) return 0;
-  for (int64_t j = 0; j < r->columns; j++) s->running[j] = sum += exp(s->running[j] - most);
+  exponentials(r->columns, most, w);
+  for (int64_t j = 0; j < r->columns; j++) s->running[j] = sum += (double)w[j];
   return sum;
 }
 
@@ -89,12 +100,14 @@ static bool check(cr_call *c, cr_error *err) {
   settings s = { c->option[CUTOFF], c->option[NONZERO_LOSS_CUTOFF],
                  (double)c->in[CR_MINER_EMBEDDINGS]->shape[1], isnan(per) ? 0 : (int64_t)per,
                  (uint64_t)c->option[SEED], cr_rng_hash("distance_weighted"),
-                 (uint64_t)c->option[STEP], NULL };
+                 (uint64_t)c->option[STEP], NULL, NULL };
   cr_mine_shape shape;
   cr_miner m;
   if (!cr_mine_options(c, DISTANCE, &shape, err)) return false;
   bool ok = cr_miner_open(&m, c, &shape, err);
-  if (ok) s.running = cr_alloc((size_t)m.columns * sizeof *s.running, err);
+  size_t n = ok ? (size_t)m.columns : 0;
+  if (ok) s.running = cr_alloc(n * (sizeof *s.running + sizeof *s.weight), err);
+  if (s.running != NULL) s.weight = (real *)(void *)(s.running + n);
   ok = s.running != NULL && cr_miner_pass(&m, row, &s, err);
   cr_free(s.running);
   return cr_miner_close(&m, ok, err);

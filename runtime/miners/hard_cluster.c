@@ -17,23 +17,34 @@ static const cr_option options[] = {
   { 0 }
 };
 
-/* The mean of the rows at places begin .. end-1, and its distances to all rows. */
-static void measure(const cr_miner *m, int64_t begin, int64_t end, real *mean, real *d) {
-  cr_pairs pairs = m->pairs;
-  int64_t D = pairs.width;
-  real square;
+/* Some classes at once: the places where each begins and ends, its mean, and that mean's distances
+ * to all rows. */
+enum { GROUP = 32 };
+typedef struct group {
+  int64_t n, begin[GROUP], end[GROUP];
+  real square[GROUP], *mean, *d;
+} group;
+
+static void find_mean(const cr_miner *m, group *g, int64_t c) {
+  int64_t D = m->pairs.width;
+  real *mean = g->mean + c * D;
   for (int64_t k = 0; k < D; k++) {
     double sum = 0;
-    for (int64_t r = begin; r < end; r++) sum += (double)m->x[m->order[r] * D + k];
-    mean[k] = (real)(sum / (double)(end - begin));
+    for (int64_t r = g->begin[c]; r < g->end[c]; r++) sum += (double)m->x[m->order[r] * D + k];
+    mean[k] = (real)(sum / (double)(g->end[c] - g->begin[c]));
   }
-  square = cr_pairs_centre(D, mean, NULL, mean);
-  pairs.x = mean;
-  pairs.xx = &square;
-  pairs.rows = 1;
+  g->square[c] = cr_pairs_centre(D, mean, NULL, mean);
+}
+
+static void measure(const cr_miner *m, group *g) {
+  cr_pairs pairs = m->pairs;
+  for (int64_t c = 0; c < g->n; c++) find_mean(m, g, c);
+  pairs.x = g->mean;
+  pairs.xx = g->square;
+  pairs.rows = g->n;
   pairs.same = false;
-  cr_pairs_products(&pairs, 0, 1, d);
-  cr_pairs_row(&pairs, 0, d);
+  cr_pairs_products(&pairs, 0, g->n, g->d);
+  for (int64_t c = 0; c < g->n; c++) cr_pairs_row(&pairs, c, g->d + c * m->rows);
 }
 
 static bool mine_class(cr_miner *m, int64_t begin, int64_t end, const real *d, cr_error *err) {
@@ -50,30 +61,39 @@ static bool mine_class(cr_miner *m, int64_t begin, int64_t end, const real *d, c
   return n < 0 || cr_mine_triplet(m, a, p, n, err);
 }
 
-static bool mine(cr_miner *m, real *work, cr_error *err) {
-  real *mean = work, *d = work + m->pairs.width;
+static bool mine_group(cr_miner *m, group *g, cr_error *err) {
+  measure(m, g);
+  for (int64_t c = 0; c < g->n; c++)
+    if (!mine_class(m, g->begin[c], g->end[c], g->d + c * m->rows, err)) return false;
+  g->n = 0;
+  return true;
+}
+
+static bool mine(cr_miner *m, group *g, cr_error *err) {
   for (int64_t begin = 0, end; begin < m->rows; begin = end) {
     int64_t first;
     cr_label_slice(m->rows, m->label, m->order, m->label[m->order[begin]], &first, &end);
     if (end - begin < 2) continue;
-    measure(m, begin, end, mean, d);
-    if (!mine_class(m, begin, end, d, err)) return false;
+    g->begin[g->n] = begin;
+    g->end[g->n++] = end;
+    if (g->n == GROUP && !mine_group(m, g, err)) return false;
   }
-  return true;
+  return g->n == 0 || mine_group(m, g, err);
 }
 
 static bool check(cr_call *c, cr_error *err) {
   cr_mine_shape shape = { CR_EUCLIDEAN, false, c->option[NORMALIZE] != 0 };
-  real *work = NULL;
+  group g = { 0 };
   cr_miner m;
   for (int k = CR_MINER_REFERENCES; k <= CR_MINER_DISTANCES; k++)
     if (c->in[k] != NULL)
       return cr_fail(err, CR_EVALUE, "takes embeddings and labels only, got %s",
                      c->op->inputs[k].name);
   bool ok = cr_miner_open(&m, c, &shape, err);
-  if (ok) work = cr_alloc((size_t)(m.pairs.width + m.rows) * sizeof *work, err);
-  ok = work != NULL && mine(&m, work, err);
-  cr_free(work);
+  if (ok) g.mean = cr_alloc(GROUP * (size_t)(m.pairs.width + m.rows) * sizeof *g.mean, err);
+  if (g.mean != NULL) g.d = g.mean + GROUP * m.pairs.width;
+  ok = g.mean != NULL && mine(&m, &g, err);
+  cr_free(g.mean);
   return cr_miner_close(&m, ok, err);
 }
 

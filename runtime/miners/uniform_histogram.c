@@ -28,13 +28,12 @@ static const cr_option options[] = {
 
 /* Of one side. seen, drawn: by bin; rank: for each bin its rising numbers among the pairs of it. */
 typedef struct side {
-  double least, most;
+  double least, most, scale;            /* bins for each unit of distance */
   int64_t bins, per_bin, *count, *seen, *drawn, *rank;
 } side;
 
 static int64_t bin_of(const side *s, real d) {
-  double width = s->most - s->least;
-  int64_t bin = width > 0 ? (int64_t)(((double)d - s->least) / width * (double)s->bins) : 0;
+  int64_t bin = (int64_t)(((double)d - s->least) * s->scale);
   return bin < s->bins ? bin : s->bins - 1;
 }
 
@@ -48,8 +47,9 @@ static bool range_row(cr_miner *m, const cr_mine_row *r, void *context, cr_error
   for (int64_t j = 0; j < r->columns; j++) {
     if (!counts(r, j)) continue;
     side *s = &sides[r->kind[j] == CR_NEGATIVE];
-    s->least = fmin(s->least, (double)r->d[j]);
-    s->most = fmax(s->most, (double)r->d[j]);
+    double d = (double)r->d[j];
+    if (d < s->least) s->least = d;
+    if (d > s->most) s->most = d;
   }
   return true;
 }
@@ -91,8 +91,13 @@ static void draw_ranks(side *s, cr_rng *rng) {
 }
 
 static bool mine(cr_miner *m, side sides[2], cr_rng *rng, cr_error *err) {
-  if (!cr_miner_pass(m, range_row, sides, err) || !cr_miner_pass(m, count_row, sides, err))
-    return false;
+  if (!cr_miner_pass(m, range_row, sides, err)) return false;
+  for (int k = 0; k < 2; k++) {
+    double width = sides[k].most - sides[k].least;
+    double scale = width > 0 ? (double)sides[k].bins / width : 0;
+    sides[k].scale = isfinite(scale) ? scale : 0;
+  }
+  if (!cr_miner_pass(m, count_row, sides, err)) return false;
   draw_ranks(&sides[0], rng);
   draw_ranks(&sides[1], rng);
   return cr_miner_pass(m, draw_row, sides, err);
