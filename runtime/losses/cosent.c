@@ -132,8 +132,8 @@ static void backward(cr_call *c) {
 const cr_op cr_loss_cosent = {
   .name = "cosent", .help = "pairs with a higher score shall have a higher cosine",
   .formula = "log(1 + sum over score_i < score_j of exp(scale (s_i - s_j)))",
-  .paper = "Su, \"CoSENT: a more efficient sentence vector scheme than Sentence-BERT\", 2022; as in "
-           "sentence-transformers' CoSENTLoss",
+  .paper = "Su, \"CoSENT: a more efficient sentence vector scheme than Sentence-BERT\", 2022; as "
+           "in sentence-transformers' CoSENTLoss",
   .differs = "sentence-transformers holds a B x B matrix of differences",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = backward,

@@ -9,11 +9,13 @@
  * zeros at first. It belongs in a checkpoint, and tells the number of bins. Of the batch a triplet
  * gives each of its two neighbouring edges a share by nearness, the counts are mixed in as (1 -
  * momentum) histogram + momentum counts, and the result is divided by its sum; a histogram of zeros
- * is replaced. (As in the reference: counts are not divided by their number first, so a batch weighs
- * far more than momentum says.) The gradient goes through the batch's part of the histogram too.
+ * is replaced. (As in the reference: counts are not divided by their number first, so a batch
+ * weighs far more than momentum says.) The gradient goes through the batch's part of the histogram
+ * too.
  *
  * What lies below min_val counts in the first bin and what lies in or past the last bin there; the
- * reference writes outside its histogram instead. For normalised rows (the default) x is in [-2, 2].
+ * reference writes outside its histogram instead. For normalised rows (the default) x is in [-2,
+ * 2].
  *
  * The slope of L by x depends on the bin only. So of every anchor only the numbers and sums of d_an
  * between the thresholds d_ap - edge_b are needed, K N thresholds that a counting sort finds in
@@ -67,7 +69,8 @@ static cr_tile_shape shape_of(const cr_call *c) {
 }
 
 static bool check(cr_call *c, cr_error *err) {
-  if (c->dim['N'] < 1) return cr_fail(err, CR_ESHAPE, "histogram must have a bin or more, got none");
+  if (c->dim['N'] < 1)
+    return cr_fail(err, CR_ESHAPE, "histogram must have a bin or more, got none");
   if (!cr_batch_largest(c, &c->dim['a'], err)) return false;
   cr_tile_shape shape = shape_of(c);
   return cr_batch_check(c, &shape, counts_bytes(c), 0, err);
@@ -153,7 +156,8 @@ static void count_row(const cr_row *row, void *context) {
     if (p != row->self) sums[0] += number * (double)row->d[p] - sum;
 }
 
-/* A negative's slope changes from one threshold to the next, a positive's is the sum over its bins. */
+/* A negative's slope changes from one threshold to the next, a positive's is the sum over its
+ * bins. */
 static void slope_row(const cr_row *row, void *context) {
   const settings *s = context;
   const double *slope = s->slope;
@@ -240,14 +244,14 @@ static void forward(cr_call *c) {
 }
 
 const cr_op cr_loss_dynamic_soft_margin = {
-  .name = "dynamic_soft_margin", .help = "triplets weighed by the running distribution of how hard "
-                                         "they are",
+  .name = "dynamic_soft_margin", .help = "triplets weighed by the running distribution of how "
+                                         "hard they are",
   .formula = "mean over triplets of C[d(a,p) - d(a,n)] (d(a,p) - d(a,n)), C a running cumulative "
              "histogram",
-  .paper = "Zhang, Rusinkiewicz, \"Learning local descriptors with a CDF-based dynamic soft margin\", "
-           "ICCV 2019, eqs. 4 and 5",
-  .differs = "pytorch-metric-learning keeps the histogram outside checkpoints and writes past its end "
-             "from d(a,p) - d(a,n) = 1.6 on; the paper has no gradient through the histogram",
+  .paper = "Zhang, Rusinkiewicz, \"Learning local descriptors with a CDF-based dynamic soft "
+           "margin\", ICCV 2019, eqs. 4 and 5",
+  .differs = "pytorch-metric-learning keeps the histogram outside checkpoints and writes past its "
+             "end from d(a,p) - d(a,n) = 1.6 on; the paper has no gradient through the histogram",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = cr_batch_backward,
 };

@@ -149,8 +149,9 @@ const cr_op cr_loss_histogram = {
   .name = "histogram", .help = "probability that a negative pair is more similar than a positive "
                                "one, from soft histograms",
   .formula = "sum_r negative_r sum_{q <= r} positive_q",
-  .paper = "Ustinova, Lempitsky, \"Learning deep embeddings with histogram loss\", NIPS 2016, eq. 4",
-  .differs = "pytorch-metric-learning fails when a cosine is exactly 1, and lists all triplets first",
+  .paper = "Ustinova, Lempitsky, \"Learning deep embeddings with histogram loss\", NIPS 2016",
+  .differs = "pytorch-metric-learning fails when a cosine is exactly 1, and lists all triplets "
+             "first",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = cr_batch_backward,
 };

@@ -4,10 +4,10 @@
  *
  * over all rows j of the batch, i itself included; s is the cosine. Which column is a row's target:
  *
- *   target = "rank"   the rank of its label among the distinct labels of the batch, taken as a column
- *                     number. This is what the reference does: it reads the B x B similarities as if
- *                     they were scores for classes, so the value changes when labels are renamed or
- *                     rows change places. Kept for comparison.
+ *   target = "rank"   the rank of its label among the distinct labels of the batch, taken as a
+ *                     column number. This is what the reference does: it reads the B x B
+ *                     similarities as if they were scores for classes, so the value changes when
+ *                     labels are renamed or rows change places. Kept for comparison.
  *            "self"   its own column: every row a class of its own, as in the paper when no labels
  *                     are given; rows are driven apart, labels play no part
  *
@@ -105,10 +105,10 @@ static void forward(cr_call *c) {
 const cr_op cr_loss_instance = {
   .name = "instance", .help = "cross-entropy over the similarities of a row to the whole batch",
   .formula = "row mean of logsumexp_j(gamma s_ij) - gamma s_i,target",
-  .paper = "Zheng and others, \"Dual-path convolutional image-text embeddings with instance loss\", "
-           "TOMM 2020",
-  .differs = "target = \"rank\" is pytorch-metric-learning's use of label ranks as column numbers; its "
-             "value depends on label names. target = \"self\" does not",
+  .paper = "Zheng and others, \"Dual-path convolutional image-text embeddings with instance "
+           "loss\", TOMM 2020",
+  .differs = "target = \"rank\" is pytorch-metric-learning's use of label ranks as column "
+             "numbers; its value depends on label names. target = \"self\" does not",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = cr_batch_backward,
 };

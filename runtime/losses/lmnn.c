@@ -1,12 +1,12 @@
 /* lmnn.c - large margin nearest neighbour loss, on given target neighbours
  *
- *   L = (1 - mu) sum_{i, j~>i} d_ij^2  +  mu sum_{i, j~>i} sum_{l: y_l != y_i} max(0, margin + d_ij^2
- *       - d_il^2)
+ *   L = (1 - mu) sum_{i, j~>i} d_ij^2
+ *       + mu sum_{i, j~>i} sum_{l: y_l != y_i} max(0, margin + d_ij^2 - d_il^2)
  *
  * j ~> i: j is one of the target neighbours of i, rows of its own class that shall stay its nearest
  * (crun.target_neighbours finds them, once, before training or every few epochs). target_neighbours
- * is an int tensor [B K] of row numbers from 1; 0 marks a place that is not used. d is the Euclidean
- * distance. A linear map L is had by passing the embeddings x L^T.
+ * is an int tensor [B K] of row numbers from 1; 0 marks a place that is not used. d is the
+ * Euclidean distance. A linear map L is had by passing the embeddings x L^T.
  *
  *   reduction = "sum"    the default, as in the paper
  *               "mean"   by the number of rows
@@ -71,8 +71,8 @@ static bool check(cr_call *c, cr_error *err) {
       return cr_fail(err, CR_EVALUE, "target_neighbours are rows 1..%lld, or 0 for none, got %lld "
                      "for row %lld", (long long)B, (long long)j, (long long)row);
     if (j == row || (j > 0 && label[j - 1] != label[row - 1]))
-      return cr_fail(err, CR_EVALUE, "target_neighbours of row %lld must be other rows of its class, "
-                     "got row %lld", (long long)row, (long long)j);
+      return cr_fail(err, CR_EVALUE, "target_neighbours of row %lld must be other rows of its "
+                     "class, got row %lld", (long long)row, (long long)j);
   }
   cr_tile_shape shape = shape_of(c);
   if (!cr_tile_sizes(&shape, &c->saved_bytes, &c->scratch_bytes, err)) return false;
@@ -140,8 +140,8 @@ static void forward(cr_call *c) {
 
 const cr_op cr_loss_lmnn = {
   .name = "lmnn", .help = "large margin nearest neighbour: pull target neighbours, push impostors",
-  .formula = "(1 - mu) sum d_ij^2 + mu sum max(0, margin + d_ij^2 - d_il^2), j a target neighbour of "
-             "i, l of another class",
+  .formula = "(1 - mu) sum d_ij^2 + mu sum max(0, margin + d_ij^2 - d_il^2), j a target neighbour "
+             "of i, l of another class",
   .paper = "Weinberger, Saul, \"Distance metric learning for large margin nearest neighbor "
            "classification\", JMLR 2009, eqs. 11 to 13",
   .differs = "metric-learn finds the target neighbours itself and keeps impostors in lists",

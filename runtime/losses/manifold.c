@@ -1,20 +1,21 @@
 /* manifold.c - manifold similarity to proxies, by a random walk over the batch
  *
- * The B rows of the batch and K proxies are the n nodes of a graph with weights S_ij = exp(2 max(cos,
- * 0)) between different nodes. With degrees d_i = sum_j S_ij and Sbar_ij = S_ij / sqrt(d_i d_j),
+ * The B rows of the batch and K proxies are the n nodes of a graph with weights S_ij = exp(2
+ * max(cos, 0)) between different nodes. With degrees d_i = sum_j S_ij and Sbar_ij = S_ij / sqrt(d_i
+ * d_j),
  *
  *   F = (1 - alpha) (I - alpha Sbar)^-1
  *
- * is how much of a walk that starts at a node, and goes on with probability alpha at each step, ends
- * at another. With c the proxy of row i (meta_classes, from 1 to K) and sums over the proxies k != c
- * whose bracket is positive,
+ * is how much of a walk that starts at a node, and goes on with probability alpha at each step,
+ * ends at another. With c the proxy of row i (meta_classes, from 1 to K) and sums over the proxies
+ * k != c whose bracket is positive,
  *
  *   intrinsic  mean_i log(1 + sum_k exp[F_ik - F_ic + margin]+)
  *   context    mean_i log(1 + sum_k exp[cos(F_i, F_k) - cos(F_i, F_c) + margin]+)
  *   L = intrinsic + lambda_c context            lambda_c = inf: context alone
  *
- * F_ik: row i, proxy k; F_i, F_k: whole rows of F. Embeddings and proxies both have a gradient: with G
- * the gradient by F, that by Sbar is alpha / (1 - alpha) F G F.
+ * F_ik: row i, proxy k; F_i, F_k: whole rows of F. Embeddings and proxies both have a gradient:
+ * with G the gradient by F, that by Sbar is alpha / (1 - alpha) F G F.
  *
  * The inverse and two products: time n^3, and memory four matrices n x n, so a loss for small
  * batches. An empty batch gives 0. What is not finite gives nan. */
@@ -273,10 +274,10 @@ const cr_op cr_loss_manifold = {
   .name = "manifold", .help = "similarity to proxies by a random walk over the batch",
   .formula = "F = (1 - alpha) (I - alpha Sbar)^-1; row mean of log(1 + sum_k exp[F_ik - F_ic + "
              "margin]+) + lambda_c times the same on cosines of rows of F",
-  .paper = "Aziere, Todorovic, \"Ensemble deep manifold similarity learning using hard proxies\", CVPR "
-           "2019",
-  .differs = "pytorch-metric-learning inverts in float32, and draws meta_classes at random when they "
-             "are not given",
+  .paper = "Aziere, Todorovic, \"Ensemble deep manifold similarity learning using hard proxies\", "
+           "CVPR 2019",
+  .differs = "pytorch-metric-learning inverts in float32, and draws meta_classes at random when "
+             "they are not given",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = backward,
 };

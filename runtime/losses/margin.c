@@ -17,9 +17,9 @@
  *
  * The two hinges of a triplet have nothing to do with each other, so an anchor with K - 1 positives
  * and B - K negatives gives each of its positive pairs the weight B - K and each of its negative
- * pairs the weight K - 1: all triplets in B^2, counts included. Time B^2 D; memory a tile of rows by
- * B. distance = "cosine" is 1 - cos, so a beta for similarities is 1 - beta here; "dot" is minus the
- * inner product, with -beta. No triplet: 0, also for the nu term, with zero gradient. */
+ * pairs the weight K - 1: all triplets in B^2, counts included. Time B^2 D; memory a tile of rows
+ * by B. distance = "cosine" is 1 - cos, so a beta for similarities is 1 - beta here; "dot" is minus
+ * the inner product, with -beta. No triplet: 0, also for the nu term, with zero gradient. */
 #include <math.h>
 #include <string.h>
 
@@ -60,7 +60,16 @@ static int64_t numbers_of_beta(const cr_call *c) {
   return c->in[BETA] != NULL ? cr_tensor_numel(c->in[BETA]) : 1;
 }
 
-static size_t slope_bytes(const cr_call *c) { return (size_t)c->dim['B'] * sizeof(double); }
+/* slopes by beta, and what a row does to its negatives: its bound and its weight */
+static size_t rows_bytes(const cr_call *c) {
+  return (size_t)c->dim['B'] * (sizeof(double) + 2 * sizeof(real));
+}
+
+static cr_tile_shape shape_of(const cr_call *c) {
+  cr_tile_shape shape = cr_batch_shape(c, DISTANCE);
+  shape.symmetric = shape.references == 0;
+  return shape;
+}
 
 static bool check(cr_call *c, cr_error *err) {
   const cr_tensor *beta = c->in[BETA];
@@ -75,9 +84,9 @@ static bool check(cr_call *c, cr_error *err) {
     if (label[i] < 1 || label[i] > C)
       return cr_fail(err, CR_EVALUE, "labels must run from 1 to %lld, as beta does; label %lld is "
                      "%lld", (long long)C, (long long)i + 1, (long long)label[i]);
-  cr_tile_shape shape = cr_batch_shape(c, DISTANCE);
+  cr_tile_shape shape = shape_of(c);
   c->dim['a'] = C;
-  return cr_batch_check(c, &shape, slope_bytes(c), (size_t)C * sizeof(real), err);
+  return cr_batch_check(c, &shape, rows_bytes(c), (size_t)C * sizeof(real), err);
 }
 
 enum { LOSS, ACTIVE_HINGES, ACTIVE_TRIPLETS, BETAS };
@@ -87,10 +96,19 @@ typedef struct settings {
   const real *beta;
   int64_t numbers;
   double *slope;              /* [B]: of the sum by the row's beta */
+  real *bound, *weight;       /* [B]: beta + margin and positives of each row, in sorted order */
 } settings;
 
 static int64_t class_of(const settings *s, const cr_tile *t, int64_t i) {
   return s->numbers > 1 ? t->label[t->order[i]] - 1 : 0;
+}
+
+/* In the batch itself a pair is weighed once, by what both of its rows do to it. */
+CR_VECTOR static void push_both(int64_t n, const real *restrict d, real bound, real weight,
+                                const real *restrict bounds, const real *restrict weights,
+                                real *restrict w) {
+  for (int64_t j = 0; j < n; j++)
+    w[j] = (d[j] < bound ? -weight : 0) - (d[j] < bounds[j] ? weights[j] : 0);
 }
 
 static void margin_row(const cr_row *row, void *context) {
@@ -98,7 +116,13 @@ static void margin_row(const cr_row *row, void *context) {
   double P = (double)row->positives, N = (double)row->negatives;
   real *w = row->w, beta = s->beta[class_of(s, row->tile, row->i)];
   s->slope[row->i] = 0;
+  bool both = row->self >= 0;
   if (w != NULL) memset(w, 0, (size_t)row->columns * sizeof *w);
+  if (w != NULL && both) {
+    push_both(row->begin, row->d, s->bound[row->i], s->weight[row->i], s->bound, s->weight, w);
+    push_both(row->columns - row->end, row->d + row->end, s->bound[row->i], s->weight[row->i],
+              s->bound + row->end, s->weight + row->end, w + row->end);
+  }
   if (row->positives == 0 || row->negatives == 0) return;
   int64_t self = row->self >= 0 ? row->self : row->end;
   struct { int64_t begin, end; real sign; } runs[] = {
@@ -110,8 +134,8 @@ static void margin_row(const cr_row *row, void *context) {
     int64_t begin = runs[k].begin;
     double times = k < 2 ? N : P;
     cr_hinge h = cr_hinge_row(runs[k].end - begin, row->d + begin, runs[k].sign,
-                              s->margin - runs[k].sign * beta, (real)times,
-                              w != NULL ? w + begin : NULL);
+                              s->margin - runs[k].sign * beta, (real)(both ? 2 * times : times),
+                              w != NULL && (k < 2 || !both) ? w + begin : NULL);
     row->sum[LOSS] += times * h.loss;
     count[k / 2] += h.count;
   }
@@ -134,14 +158,20 @@ static void beta_gradient(const settings *s, const cr_tile *t, double scale, dou
 }
 
 static void forward(cr_call *c) {
-  cr_tile_shape shape = cr_batch_shape(c, DISTANCE);
+  cr_tile_shape shape = shape_of(c);
   real beta = (real)c->option[BETA_OPTION];
   double nu = c->option[NU], sum[CR_ROW_SUMS];
   settings s = { (real)c->option[MARGIN], c->in[BETA] != NULL ? cr_reals(c->in[BETA]) : &beta,
-                 numbers_of_beta(c), cr_batch_scratch(c, slope_bytes(c)) };
+                 numbers_of_beta(c), cr_batch_scratch(c, rows_bytes(c)), NULL, NULL };
+  s.bound = (real *)(s.slope + shape.rows);
+  s.weight = s.bound + shape.rows;
   cr_tile t;
-  memset(s.slope, 0, slope_bytes(c));
+  memset(s.slope, 0, rows_bytes(c));
   cr_batch_start(&t, c, &shape);
+  for (int64_t r = 0; shape.symmetric && r < shape.rows; r++) {
+    s.bound[r] = s.beta[class_of(&s, &t, r)] + s.margin;
+    s.weight[r] = (real)(t.end[r] - t.begin[r] - 1);
+  }
   cr_tile_pass(&t, margin_row, &s, c->wants_grad, sum);
   double by[] = { [DIVISOR] = sum[ACTIVE_HINGES], [MEAN] = t.triplets,
                   [NONZERO] = sum[ACTIVE_TRIPLETS], [SUM] = 1 };
@@ -165,13 +195,14 @@ static void backward(cr_call *c) {
 }
 
 const cr_op cr_loss_margin = {
-  .name = "margin", .help = "positives inside a (learnable) boundary, negatives outside, by a margin",
-  .formula = "sum over triplets of max(0, d(a,p) - beta + margin) + max(0, beta - d(a,n) + margin), "
-             "by the number of hinges above 0; + nu beta",
-  .paper = "Wu, Manmatha, Smola, Kraehenbuehl, \"Sampling matters in deep embedding learning\", ICCV "
-           "2017, eq. 6",
-  .differs = "pytorch-metric-learning normalises rows (normalize = true) and adds nu beta only when "
-             "beta is learnt; for similarities its beta is 1 - beta here",
+  .name = "margin",
+  .help = "positives inside a (learnable) boundary, negatives outside, by a margin",
+  .formula = "sum over triplets of max(0, d(a,p) - beta + margin) + max(0, beta - d(a,n) + "
+             "margin), by the number of hinges above 0; + nu beta",
+  .paper = "Wu, Manmatha, Smola, Kraehenbuehl, \"Sampling matters in deep embedding learning\", "
+           "ICCV 2017, eq. 6",
+  .differs = "pytorch-metric-learning normalises rows (normalize = true) and adds nu beta only "
+             "when beta is learnt; for similarities its beta is 1 - beta here",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = backward,
 };

@@ -83,7 +83,8 @@ static void forward(cr_call *c) {
 }
 
 const cr_op cr_loss_mega_batch_margin = {
-  .name = "mega_batch_margin", .help = "margins on a pair's similarity and on its hardest negative's",
+  .name = "mega_batch_margin",
+  .help = "margins on a pair's similarity and on its hardest negative's",
   .formula = "mean over (i, p) of max(0, positive_margin - s_ip) + max(0, max_n s_in - "
              "negative_margin)",
   .paper = "Wieting, Gimpel, \"ParaNMT-50M\", ACL 2018; as in sentence-transformers' "

@@ -1,7 +1,7 @@
 /* pnp.c - PNP: penalise the negatives that come before a positive, whatever its own rank
  *
- * For a query and one of its positives p, R = sum_n G(s_n - s_p) counts the negatives before it, G(x)
- * = 1 / (1 + exp(-x / anneal)). The loss of p is, by variant,
+ * For a query and one of its positives p, R = sum_n G(s_n - s_p) counts the negatives before it,
+ * G(x) = 1 / (1 + exp(-x / anneal)). The loss of p is, by variant,
  *
  *   "O"    R                              "Ds"   log(1 + R)
  *   "Iu"   (1 + R) log(1 + R)             "Dq"   1 - 1 / (1 + R)^alpha
@@ -15,8 +15,8 @@
  *               "nonzero"   over the queries with a loss above 0
  *               "sum"
  *
- * Similarities are cosines. Cost as for smooth_ap (kernels/soft_rank.h); the reference holds B x B x
- * B numbers. With references the query is no positive of its own. */
+ * Similarities are cosines. Cost as for smooth_ap (kernels/soft_rank.h); the reference holds B x B
+ * x B numbers. With references the query is no positive of its own. */
 #include <math.h>
 
 #include "autograd/batch_loss.h"
@@ -43,7 +43,8 @@ static const char *const stats[] = { CR_BATCH_STAT_NAMES, [QUERIES] = "queries",
 static cr_tile_shape shape_of(const cr_call *c) {
   cr_tile_shape shape = cr_batch_shape(c, -1);
   shape.metric = CR_COSINE;
-  shape.row_scratch_bytes = cr_soft_rank_bytes(shape.references > 0 ? shape.references : shape.rows);
+  int64_t columns = shape.references > 0 ? shape.references : shape.rows;
+  shape.row_scratch_bytes = cr_soft_rank_bytes(columns);
   return shape;
 }
 
@@ -97,9 +98,10 @@ static void forward(cr_call *c) {
 
 const cr_op cr_loss_pnp = {
   .name = "pnp", .help = "penalise negatives that come before a positive",
-  .formula = "query mean of the mean over positives of f(R), R = sum_n sigmoid((s_n - s_p) / anneal)",
+  .formula = "query mean of the mean over positives of f(sum_n sigmoid((s_n - s_p) / anneal))",
   .paper = "Li, Min, Song and others, \"Rethinking the optimization of average precision: only "
-           "penalizing negative instances before positive ones is enough\", AAAI 2022, eqs. 8 to 12",
+           "penalizing negative instances before positive ones is enough\", AAAI 2022, eqs. 8-12",
+  .differs = "pytorch-metric-learning holds a B x B x B tensor",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = cr_batch_backward,
 };

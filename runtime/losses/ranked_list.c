@@ -3,7 +3,8 @@
  * For each row, with violations v_p = d_p - (alpha - margin) of positives and v_n = alpha - d_n of
  * negatives (0 < d_n < alpha),
  *
- *   L = (1 - imbalance) sum_p w_p v_p / (sum_p w_p + e)  +  imbalance sum_n w_n v_n / (sum_n w_n + e)
+ *   L = (1 - imbalance) sum_p w_p v_p / (sum_p w_p + e)
+ *       + imbalance sum_n w_n v_n / (sum_n w_n + e)
  *
  *   w_p = exp(Tp v_p), w_n = exp(Tn v_n) over pairs with v > 0,    e = 1e-5 times the columns
  *
@@ -124,11 +125,11 @@ static void forward(cr_call *c) {
 const cr_op cr_loss_ranked_list = {
   .name = "ranked_list", .help = "positives inside one bound, negatives beyond another, the worst "
                                  "weigh most",
-  .formula = "row mean of (1 - imbalance) wmean_p(d - (alpha - margin)) + imbalance wmean_n(alpha - "
-             "d), over violations, weights exp(T violation)",
+  .formula = "row mean of (1 - imbalance) wmean_p(d - (alpha - margin)) + imbalance wmean_n(alpha "
+             "- d), over violations, weights exp(T violation)",
   .paper = "Wang and others, \"Ranked list loss for deep metric learning\", CVPR 2019, eq. 8",
-  .differs = "pytorch-metric-learning normalises rows (normalize = true), has no defaults for margin "
-             "and Tn, and takes a similarity for a distance",
+  .differs = "pytorch-metric-learning normalises rows (normalize = true), has no defaults for "
+             "margin and Tn, and takes a similarity for a distance",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = cr_batch_backward,
 };

@@ -9,9 +9,9 @@
  *   measure = "recall"      divisor = the number of positives
  *             "precision"   divisor = min(k, the number of positives)
  *
- * averaged over the queries that have a positive. s is minus the distance, cosine by default; j runs
- * over the other positives and the negatives. `k` is a number or a list of up to 8; (1, 2, 4, 8)
- * when not given. r_p is a count from 1, so at t1 -> 0 an item ranked exactly k counts one half.
+ * averaged over the queries that have a positive. s is minus the distance, cosine by default; j
+ * runs over the other positives and the negatives. `k` is a number or a list of up to 8; (1, 2, 4,
+ * 8) when not given. r_p is a count from 1, so at t1 -> 0 an item ranked exactly k counts one half.
  * Cost as for smooth_ap (kernels/soft_rank.h). */
 #include <math.h>
 
@@ -40,7 +40,8 @@ static const char *const stats[] = { CR_BATCH_STAT_NAMES, [QUERIES] = "queries",
 
 static cr_tile_shape shape_of(const cr_call *c) {
   cr_tile_shape shape = cr_batch_shape(c, DISTANCE);
-  shape.row_scratch_bytes = cr_soft_rank_bytes(shape.references > 0 ? shape.references : shape.rows);
+  int64_t columns = shape.references > 0 ? shape.references : shape.rows;
+  shape.row_scratch_bytes = cr_soft_rank_bytes(columns);
   return shape;
 }
 
@@ -90,8 +91,8 @@ const cr_op cr_loss_recall_surrogate = {
              "sigmoids",
   .paper = "Patel, Tolias, Matas, \"Recall@k surrogate loss with large batches and similarity "
            "mixup\", CVPR 2022, eqs. 5 to 7",
-  .differs = "open-metric-learning has measure = \"precision\" with one k; it counts an item against "
-             "itself too, so its ranks lie half a step lower",
+  .differs = "open-metric-learning has measure = \"precision\" with one k; it counts an item "
+             "against itself too, so its ranks lie half a step lower",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = cr_batch_backward,
 };

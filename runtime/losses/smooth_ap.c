@@ -2,10 +2,13 @@
  *
  * For a query with positives P and negatives N, and G(x) = 1 / (1 + exp(-x / tau)),
  *
- *   L = 1 - 1/|P| sum_{p in P} (1 + sum_{j in P, j != p} G(s_j - s_p)) / (that + sum_{n in N} G(s_n - s_p))
+ *   L = 1 - 1/|P| sum_{p in P} a_p / (a_p + sum_{n in N} G(s_n - s_p)),
+ *
+ *   a_p = 1 + sum_{j in P, j != p} G(s_j - s_p),
  *
  * averaged over the queries that have a positive; s is minus the distance, cosine by default. The
- * query itself is in no list. reduction = "mean", "sum", or "nonzero" (queries with a loss above 0).
+ * query itself is in no list. reduction = "mean", "sum", or "nonzero" (queries with a loss above
+ * 0).
  *
  * Sigmoids are worked out within 20 tau of a positive (38 in the float64 build), beyond they are 0
  * or 1 (kernels/soft_rank.h). Time B^2 D + B^2 + the window: at most B^2 K sigmoids for K positives
@@ -31,7 +34,8 @@ static const char *const stats[] = { CR_BATCH_STAT_NAMES, [QUERIES] = "queries",
 
 static cr_tile_shape shape_of(const cr_call *c) {
   cr_tile_shape shape = cr_batch_shape(c, DISTANCE);
-  shape.row_scratch_bytes = cr_soft_rank_bytes(shape.references > 0 ? shape.references : shape.rows);
+  int64_t columns = shape.references > 0 ? shape.references : shape.rows;
+  shape.row_scratch_bytes = cr_soft_rank_bytes(columns);
   return shape;
 }
 
@@ -65,8 +69,8 @@ static void forward(cr_call *c) {
 
 const cr_op cr_loss_smooth_ap = {
   .name = "smooth_ap", .help = "one minus average precision, ranks by sigmoids",
-  .formula = "query mean of 1 - 1/P sum_p (1 + positives before p) / (1 + all before p), counted by "
-             "sigmoids of similarity / tau",
+  .formula = "query mean of 1 - 1/P sum_p (1 + positives before p) / (1 + all before p), counted "
+             "by sigmoids of similarity / tau",
   .paper = "Brown, Xie, Kalogeiton, Zisserman, \"Smooth-AP\", ECCV 2020, eqs. 6 and 7",
   .differs = "no other library has it; the authors' code holds a B x B x B tensor",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,

@@ -3,18 +3,18 @@
  *   d_ij = var(x_i - x_j) / var(x_i)           var over the D coordinates of one vector
  *   L = max(0, d - pos_margin) over positive pairs,  max(0, neg_margin - d) over negative ones
  *
- * i is the anchor, so d_ij and d_ji differ and both count. With c_i = x_i minus its own mean, d_ij =
- * |c_i - c_j|^2 / |c_i|^2: a squared Euclidean distance of rows centred each by itself, which needs
- * no difference of vectors for each pair.
+ * i is the anchor, so d_ij and d_ji differ and both count. With c_i = x_i minus its own mean, d_ij
+ * = |c_i - c_j|^2 / |c_i|^2: a squared Euclidean distance of rows centred each by itself, which
+ * needs no difference of vectors for each pair.
  *
  *   reduction = "nonzero"   mean over positive pairs with a loss + the same of negative pairs
  *               "sides"     mean over positive pairs + mean over negative pairs
  *               "mean"      sum over pairs / pairs
  *               "sum"
  *
- * Time B^2 D; memory a tile of rows by B, and a few times B D. A constant vector has no variance and
- * no distance as an anchor: its pairs are left out (the reference gives inf or nan). No pairs: 0
- * with zero gradient. */
+ * Time B^2 D; memory a tile of rows by B, and a few times B D. A constant vector has no variance
+ * and no distance as an anchor: its pairs are left out (the reference gives inf or nan). No pairs:
+ * 0 with zero gradient. */
 #include <math.h>
 #include <string.h>
 
@@ -209,12 +209,12 @@ static void forward(cr_call *c) {
 
 const cr_op cr_loss_snr_contrastive = {
   .name = "snr_contrastive", .help = "contrastive loss on the ratio of noise to signal variance",
-  .formula = "d = var(x_i - x_j) / var(x_i): mean_p max(0, d - pos_margin) + mean_n max(0, neg_margin "
-             "- d)",
+  .formula = "d = var(x_i - x_j) / var(x_i): mean_p max(0, d - pos_margin) + mean_n max(0, "
+             "neg_margin - d)",
   .paper = "Yuan and others, \"Signal-to-noise ratio: a robust distance metric for deep metric "
            "learning\", CVPR 2019, eqs. 6 and 9",
-  .differs = "pytorch-metric-learning normalises rows (normalize = true), holds a B x B x D tensor, "
-             "and gives inf or nan for a constant vector",
+  .differs = "pytorch-metric-learning normalises rows (normalize = true), holds a B x B x D "
+             "tensor, and gives inf or nan for a constant vector",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = cr_batch_backward,
 };

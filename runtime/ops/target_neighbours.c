@@ -40,7 +40,7 @@ static bool check(cr_call *c, cr_error *err) {
 
 typedef struct settings { int64_t k, *out; } settings;
 
-/* Insertion into a sorted list of k. Rows of a class stand in order, so the first of equals wins. */
+/* Insertion into a sorted list of k. Rows of a class stand in order: the first of equals wins. */
 static void nearest_row(const cr_row *row, void *context) {
   const settings *s = context;
   const int64_t *order = row->tile->order;
