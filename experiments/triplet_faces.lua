@@ -84,11 +84,26 @@ local sampler = crun.sampler.pk { labels = train.labels, p = math.min(cfg.batch.
                                   k = cfg.batch.images, seed = cfg.seed, batches = batches }
 run:checkpoint { net = net, opt = opt, sampler = sampler }
 
--- An image and its mirror image share an embedding: the sum of the two, back on the sphere.
-local function plain(images) return data.augment(images, scaling) end
-local function mirrored(images) return plain(images):flip(4) end
+-- Ten views of an image share its embedding: itself and its mirror image, each where it is and two pixels to every side;
+-- the sum of their embeddings, back on the sphere.
+local function view(dy, dx, mirror)
+  return function(images)
+    local x = data.augment(images, scaling)
+    if dy ~= 0 or dx ~= 0 then
+      x = x:pad({ 2, 2, 2, 2 }, "replicate"):narrow(3, 3 + dy, cfg.size):narrow(4, 3 + dx, cfg.size)
+    end
+    return mirror and x:flip(4) or x
+  end
+end
+
 local function embed(set)
-  local z = eval.embed(net, set.images, { transform = plain }) + eval.embed(net, set.images, { transform = mirrored })
+  local z
+  for _, at in ipairs { { 0, 0 }, { 2, 0 }, { -2, 0 }, { 0, 2 }, { 0, -2 } } do
+    for _, mirror in ipairs { false, true } do
+      local one = eval.embed(net, set.images, { transform = view(at[1], at[2], mirror) })
+      z = z and z + one or one
+    end
+  end
   return z:normalize()
 end
 
@@ -141,7 +156,7 @@ print(crun.ui.table { columns = { ("%d new people"):format(test.people), table.u
 local z = rivals[3][2]
 local same, different = eval.distances(z, test.labels)
 local history = run:history { "train/loss", "train/active", "val/map@r" }
-plot.lines { path = run:picture "learning_curves", title = "Learning", xlabel = "step", ylabel = "",
+plot.lines { path = run:picture "learning_curves", title = "Learning", xlabel = "step", ylim = { 0, 1.3 }, legend = "top right",
   series = { { name = "triplet loss", x = history["train/loss"].step, y = history["train/loss"].value },
              { name = "share of active triplets", x = history["train/active"].step, y = history["train/active"].value },
              { name = "MAP@R of the validation people", x = history["val/map@r"].step, y = history["val/map@r"].value } } }
