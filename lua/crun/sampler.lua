@@ -507,4 +507,7 @@ function M.views(opts)
   end)
 end
 
+--- Batches for losses.magnet: a cluster and its nearest impostors. See lua/crun/magnet.lua.
+function M.magnet(opts) return require("crun.magnet").new(opts) end
+
 return M
