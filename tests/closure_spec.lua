@@ -151,6 +151,37 @@ describe("a loss from a closure", function()
     assert.equal(3, closure.pairwise(function() return 3 end)(z, labels):item())
   end)
 
+  it("is crun.loss.pairwise and crun.loss.triplet", function()
+    same(closure.pairwise(hadsell), crun.loss.pairwise(hadsell), z, labels)
+    same(closure.triplet(hinge, { params = { margin = 1 } }), crun.loss.triplet(hinge, { params = { margin = 1 } }),
+      z, labels)
+  end)
+
+  it("takes less than three times as long as the built-in it copies", function()
+    if crun.io.realpath("/proc/self/exe"):find("/check/", 1, true) then return pending "not under sanitizers" end
+    local x, y = crun.randn(crun.rng(1, "time"), 768, 64):normalize():requires_grad_(), {}
+    for i = 1, 768 do y[i] = (i - 1) // 8 + 1 end
+    y = crun.int(y)
+    local function best(criterion)
+      local least = math.huge
+      for _ = 1, 7 do
+        x:zero_grad_()
+        local start = os.clock()
+        criterion(x, y):backward()
+        least = math.min(least, os.clock() - start)
+      end
+      return least
+    end
+    local function ratio(own, built_in)
+      local least = math.huge
+      for _ = 1, 3 do least = math.min(least, best(own) / best(built_in)) end
+      return least
+    end
+    assert.truthy(ratio(closure.pairwise(hadsell), crun.losses.contrastive {}) < 3)
+    assert.truthy(ratio(closure.triplet(hinge, { params = { margin = 0.2 } }),
+      crun.losses.triplet { margin = 0.2, reduction = "mean" }) < 3)
+  end)
+
   it("says what cannot be", function()
     says("cannot be compared with <", closure.pairwise, function(d) if d < 1 then return d end return 1 end)
     says("`same` is true or false", closure.pairwise, function(d, equal) return equal * d end)
