@@ -11,17 +11,18 @@
 --       end
 --     end
 --
--- refresh(z) cuts every class into clusters by k-means++ of its embeddings. A batch is then drawn as the
--- paper has it: a seed cluster in proportion to the losses of its rows, the m - 1 clusters of other
--- classes whose centres are nearest to its own, and d rows of each, evenly, none twice (all of them,
--- where a cluster has fewer). A row that has no loss yet counts as the mean of those that have.
+-- refresh(z) cuts every class into clusters by k-means++ of its embeddings. A batch is then drawn
+-- as the paper has it: a seed cluster in proportion to the losses of its rows, the m - 1 clusters
+-- of other classes whose centres are nearest to its own, and d rows of each, evenly, none twice
+-- (all of them, where a cluster has fewer). A row that has no loss yet counts as the mean of those
+-- that have.
 --
--- It is a sampler: an iterator with a cursor. The batch is a pure function of (seed, epoch, batch), of
--- the clusters and of the losses recorded; state() holds all of these, so a resumed run draws the same.
--- Cost: k-means of each class for refresh; clusters x D for a batch.
+-- It is a sampler: an iterator with a cursor. The batch is a pure function of (seed, epoch, batch),
+-- of the clusters and of the losses recorded; state() holds all of these, so a resumed run draws
+-- the same. Cost: k-means of each class for refresh; clusters x D for a batch.
 --
--- Rippel, Paluri, Dollar, Bourdev, "Metric Learning with Adaptive Density Discrimination", ICLR 2016,
--- sec. 3.2.
+-- Rippel, Paluri, Dollar, Bourdev, "Metric Learning with Adaptive Density Discrimination", ICLR
+-- 2016, sec. 3.2.
 --
 -- @module crun.magnet
 local crun = require "crun"
@@ -35,8 +36,9 @@ local fail = crun.fail
 local Index = { __name = "crun.sampler" }
 Index.__index = Index
 
---- labels int64 tensor [n]; clusters (3) of a class, at most; m (4) clusters a batch; d (4) rows of each;
--- batches an epoch (ceil(n / (m d))); iterations (100) of k-means at most; seed (1); epoch (1).
+--- labels int64 tensor [n]; clusters (3) of a class, at most; m (4) clusters a batch; d (4) rows of
+-- each; batches an epoch (ceil(n / (m d))); iterations (100) of k-means at most; seed (1); epoch
+-- (1).
 function M.new(opts)
   local o = options.check(WHERE, opts, {
     labels = "tensor", clusters = { "count", 3 }, m = { "count", 4, least = 2 }, d = { "count", 4 },
@@ -58,14 +60,16 @@ function M.new(opts)
     table.insert(by[label].rows, row)
     self._loss[row] = UNKNOWN
   end
-  if #classes < 2 then fail(WHERE, ("needs rows of two classes or more, got %d"):format(#classes)) end
+  if #classes < 2 then
+    fail(WHERE, ("needs rows of two classes or more, got %d"):format(#classes))
+  end
   table.sort(classes, function(a, b) return a.label < b.label end)
   self._classes = classes
   self.batches = o.batches or (#self._label + o.m * o.d - 1) // (o.m * o.d)
   return self
 end
 
--- ---- clusters ------------------------------------------------------------------------------------------
+-- ---- clusters -----------------------------------------------------------------------------------
 
 -- The clusters by their centres [K D], and for each row the number of its own.
 local function take_clusters(self, centres, own)
@@ -78,8 +82,8 @@ end
 function Index:refresh(z)
   options.check_value(WHERE .. ":refresh", "z", z, "tensor")
   if z:ndim() ~= 2 or z:size(1) ~= #self._label then
-    fail(WHERE .. ":refresh", ("z must be [%d, D], a row for each label, got [%s]"):format(#self._label,
-      table.concat(z:shape(), ", ")))
+    fail(WHERE .. ":refresh", ("z must be [%d, D], a row for each label, got [%s]"):format(
+      #self._label, table.concat(z:shape(), ", ")))
   end
   local _ <close> = crun.no_grad()
   local parts, own, count = {}, {}, 0
@@ -165,10 +169,12 @@ local function draw(self)
   return rows
 end
 
---- What criterion(z, ...) wants for a batch: clusters int64 [B], numbered from 1 within the batch, and
--- the class of each, int64 [M].
+--- What criterion(z, ...) wants for a batch: clusters int64 [B], numbered from 1 within the batch,
+-- and the class of each, int64 [M].
 function Index:clusters(rows)
-  if not self._own then fail(WHERE .. ":clusters", "there are no clusters yet: call refresh(z) first") end
+  if not self._own then
+    fail(WHERE .. ":clusters", "there are no clusters yet: call refresh(z) first")
+  end
   local place, numbers, classes = {}, {}, {}
   for i, row in ipairs(rows:totable()) do
     local c = self._own[row]
@@ -189,8 +195,8 @@ function Index:record(rows, losses)
   local where = WHERE .. ":record"
   options.check_value(where, "losses", losses, "tensor")
   if losses:ndim() ~= 1 or #losses ~= #rows then
-    fail(where, ("losses must be [%d], one for each row (reduction = \"none\"), got [%s]"):format(#rows,
-      table.concat(losses:shape(), ", ")))
+    local text = "losses must be [%d], one for each row (reduction = \"none\"), got [%s]"
+    fail(where, text:format(#rows, table.concat(losses:shape(), ", ")))
   end
   local value = losses:detach():totable()
   for i, row in ipairs(rows:totable()) do
@@ -200,7 +206,7 @@ function Index:record(rows, losses)
   end
 end
 
--- ---- iterator and cursor -------------------------------------------------------------------------------
+-- ---- iterator and cursor ------------------------------------------------------------------------
 
 function Index:__len() return self.batches end
 
@@ -224,8 +230,9 @@ end
 --- The cursor, the clusters and the losses.
 function Index:state()
   return {
-    epoch = self.epoch, batch = self.batch, refreshes = self.refreshes, losses = crun.tensor(self._loss),
-    centres = self._centres, own = self._own and crun.int(self._own),
+    epoch = self.epoch, batch = self.batch, refreshes = self.refreshes,
+    losses = crun.tensor(self._loss), centres = self._centres,
+    own = self._own and crun.int(self._own),
   }
 end
 
@@ -248,8 +255,8 @@ end
 function Index:__close() end
 
 function Index:__tostring()
-  return ("%s: epoch %d, batch %d of %d, %d clusters, seed %d"):format(WHERE, self.epoch, self.batch,
-    self.batches, self._rows and #self._rows or 0, self.seed)
+  return ("%s: epoch %d, batch %d of %d, %d clusters, seed %d"):format(WHERE, self.epoch,
+    self.batch, self.batches, self._rows and #self._rows or 0, self.seed)
 end
 
 return M

@@ -5,30 +5,31 @@
 --     local loss = criterion(net, images, labels)        -- adds the gradient of the whole batch
 --     opt:step()
 --
--- A pair loss sees all rows of a batch at once, so cutting the batch in pieces and adding up their losses
--- is another loss. What is large, though, are the activations of the network, not the embeddings. So:
+-- A pair loss sees all rows of a batch at once, so cutting the batch in pieces and adding up their
+-- losses is another loss. What is large, though, are the activations of the network, not the
+-- embeddings. So:
 --
 --   1. embed the batch in pieces, without a graph
 --   2. the loss of all embeddings, and its gradient g_i by each embedding z_i
 --   3. embed each piece again, with a graph, and go back from <z_i, g_i>
 --
--- The gradient is that of the whole batch, but for the order of sums. Memory for activations is that of
--- one piece, time one more forward pass; `keep` pieces keep their graph from the first pass and are
--- embedded once. Gao, Zhang, Han, Callan, "Scaling deep contrastive learning batch size under memory
--- limited setup", RepL4NLP 2021 (GradCache).
+-- The gradient is that of the whole batch, but for the order of sums. Memory for activations is
+-- that of one piece, time one more forward pass; `keep` pieces keep their graph from the first pass
+-- and are embedded once. Gao, Zhang, Han, Callan, "Scaling deep contrastive learning batch size
+-- under memory limited setup", RepL4NLP 2021 (GradCache).
 --
---   criterion(net, x, ...)       x: a tensor of B rows; net(x) gives the embeddings [B, D]; then what the
---                                loss takes after them: labels, references, a relation ...
+--   criterion(net, x, ...)       x: a tensor of B rows; net(x) gives the embeddings [B, D]; then
+--                                what the loss takes after them: labels, a relation ...
 --   criterion(net, { x1, x2 })   the loss of two views (or more), one net, or { net1, net2 }
 --   criterion(z, ...)            embeddings: the loss itself, with its graph
 --
 -- It returns the loss without a graph: there is nothing left to go back from.
 --
--- The network must treat rows apart. nn.BatchNorm in training mode does not: its statistics would be
--- those of a piece. It is refused; put it in eval mode (bn:eval()) to train with its running statistics,
--- or use LayerNorm or GroupNorm. nn.Dropout draws the same masks as for the whole batch, and its step
--- advances as if the batch had been whole. Every piece must embed to the same bits the second time; a
--- network that draws random numbers of its own is found out by that.
+-- The network must treat rows apart. nn.BatchNorm in training mode does not: its statistics would
+-- be those of a piece. It is refused; put it in eval mode (bn:eval()) to train with its running
+-- statistics, or use LayerNorm or GroupNorm. nn.Dropout draws the same masks as for the whole
+-- batch, and its step advances as if the batch had been whole. Every piece must embed to the same
+-- bits the second time; a network that draws random numbers of its own is found out by that.
 --
 -- @module crun.micro
 local crun = require "crun"
@@ -39,9 +40,10 @@ local M = {}
 local WHERE <const> = "loss.micro"
 local fail, kind_of = crun.fail, options.kind
 
--- ---- dropout: the masks of the whole batch -------------------------------------------------------------
+-- ---- dropout: the masks of the whole batch ------------------------------------------------------
 
--- The dropout layers of some networks, made to draw by the row numbers of the whole batch while this stands.
+-- The dropout layers of some networks, made to draw by the row numbers of the whole batch while
+-- this stands.
 local Masks = {}
 Masks.__index = Masks
 
@@ -63,12 +65,12 @@ local recurrent <const> = { RNN = true, GRU = true, LSTM = true }
 local function check_module(module)
   if not module.training then return end
   if module.running_mean and module.running_var then
-    fail(WHERE, ("nn.%s in training mode takes its statistics over a piece, not over the batch: put it in eval "
-      .. "mode, or use LayerNorm or GroupNorm"):format(module.name))
+    fail(WHERE, ("nn.%s in training mode takes its statistics over a piece, not over the batch: "
+      .. "put it in eval mode, or use LayerNorm or GroupNorm"):format(module.name))
   end
   if recurrent[module.name] and module.dropout and module.dropout.p > 0 then
-    fail(WHERE, ("the dropout between the layers of nn.%s goes by steps, not by rows: its masks would differ from "
-      .. "those of the whole batch"):format(module.name))
+    fail(WHERE, ("the dropout between the layers of nn.%s goes by steps, not by rows: its masks "
+      .. "would differ from those of the whole batch"):format(module.name))
   end
 end
 
@@ -94,8 +96,8 @@ function Masks:take(module)
   rawset(module, "mask_options", function(m)
     local each = layer.rows // self.rows
     if each * self.rows ~= layer.rows then
-      fail(WHERE, ("nn.%s got %d rows of a piece of %d; its first dimension must be that of the batch, or a multiple")
-        :format(m.name, layer.rows, self.rows))
+      fail(WHERE, ("nn.%s got %d rows of a piece of %d; its first dimension must be that of the "
+        .. "batch, or a multiple"):format(m.name, layer.rows, self.rows))
     end
     local step = layer.base + layer.calls
     layer.calls = layer.calls + 1
@@ -103,7 +105,8 @@ function Masks:take(module)
   end)
 end
 
---- The next pieces are of a network call that began with these steps; nil: with those of now. Returns them.
+--- The next pieces are of a network call that began with these steps; nil: with those of now.
+-- Returns them.
 function Masks:call(bases)
   local now = {}
   for i, layer in ipairs(self.layers) do
@@ -135,9 +138,10 @@ function Masks:__close()
   end
 end
 
--- ---- pieces --------------------------------------------------------------------------------------------
+-- ---- pieces -------------------------------------------------------------------------------------
 
--- { first row, rows } of n rows in pieces: as many as asked for, of sizes that differ by one at most
+-- { first row, rows } of n rows in pieces: as many as asked for, of sizes that differ by one at
+-- most
 local function cut(self, n)
   local count = self.pieces or (n + self.rows - 1) // self.rows
   count = math.max(1, math.min(count, n))
@@ -156,8 +160,9 @@ local function embed(self, view, piece, masks)
   if self.transform then x = self.transform(x, piece.first) end
   local z = view.net(x)
   if kind_of(z) ~= "tensor" or z:ndim() < 1 or z:size(1) ~= piece.rows then
-    fail(WHERE, ("net must give a tensor of a row for each of the %d rows it is given, got %s"):format(piece.rows,
-      kind_of(z) == "tensor" and "[" .. table.concat(z:shape(), ", ") .. "]" or options.say(z)))
+    local text = "net must give a tensor of a row for each of the %d rows it is given, got %s"
+    local got = kind_of(z) == "tensor" and "[" .. table.concat(z:shape(), ", ") .. "]"
+    fail(WHERE, text:format(piece.rows, got or options.say(z)))
   end
   return z
 end
@@ -193,8 +198,8 @@ local function back(self, view, masks)
     piece.z = nil
     local given = view.z:detach():narrow(1, piece.first, piece.rows)
     if not same_bits(z:detach(), given) then
-      fail(WHERE, "the network gave other embeddings the second time: it must be a function of its rows alone "
-        .. "(it may draw random numbers of its own, or keep a state)")
+      fail(WHERE, "the network gave other embeddings the second time: it must be a function of its "
+        .. "rows alone (it may draw random numbers of its own, or keep a state)")
     end
     if z:wants_grad() then z:backward(g:narrow(1, piece.first, piece.rows)) end
   end
@@ -206,7 +211,9 @@ local function views_of(self, net, x)
   local xs = is_list(x) and x or { x }
   local nets = is_list(net) and net or nil
   local views = {}
-  if #xs == 0 then fail(WHERE, "x must be a tensor of rows, or a list of those, got an empty table") end
+  if #xs == 0 then
+    fail(WHERE, "x must be a tensor of rows, or a list of those, got an empty table")
+  end
   if nets and #nets ~= #xs then
     fail(WHERE, ("%d networks need as many views, got %d"):format(#nets, #xs))
   end
@@ -254,10 +261,10 @@ local make_wrapper = wrapper.constructor("micro", {
 end, forward)
 
 --- A criterion that takes (net, x, ...) and works in pieces: see above.
--- criterion: any loss. opts: pieces, how many to cut a batch in, or rows, how many rows a piece may have
--- (give one of the two, or the number of pieces in place of the table); keep, how many pieces keep their
--- graph from the first pass (0); transform(x, first), what to do to the rows of a piece before the
--- network sees them (cast, augment: a function of the rows alone, it runs twice).
+-- criterion: any loss. opts: pieces, how many to cut a batch in, or rows, how many rows a piece may
+-- have (give one of the two, or the number of pieces in place of the table); keep, how many pieces
+-- keep their graph from the first pass (0); transform(x, first), what to do to the rows of a piece
+-- before the network sees them (cast, augment: a function of the rows alone, it runs twice).
 function M.new(criterion, opts)
   if type(opts) == "number" then opts = { pieces = opts } end
   local o = options.check(WHERE, opts, {
@@ -266,7 +273,8 @@ function M.new(criterion, opts)
   if (o.pieces == nil) == (o.rows == nil) then
     fail(WHERE, "takes pieces (how many) or rows (of a piece), one of the two")
   end
-  return make_wrapper { loss = criterion, pieces = o.pieces, rows = o.rows, keep = o.keep, transform = o.transform }
+  o.loss = criterion
+  return make_wrapper(o)
 end
 
 return M

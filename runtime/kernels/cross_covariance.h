@@ -23,7 +23,7 @@ typedef struct cr_cross {
   int64_t rows, width;
   const real *a, *b;          /* may be one and the same */
   double scale;
-  real *ga, *gb;              /* scale b C_off^T, scale a C_off; NULL: not wanted. Of one view: ga */
+  real *ga, *gb;              /* scale b C_off^T, scale a C_off; NULL: not wanted */
   double *diagonal;           /* [width]: C_dd, written */
 } cr_cross;
 

@@ -61,7 +61,8 @@ static inline __attribute__((always_inline)) void walk(lanes *w, cr_dtw_cost cos
       real *restrict left = now + j * LANES;
       real sum[LANES] = { 0 };
       for (int64_t k = 0; k < D; k++) {
-        const real *restrict x = w->x + (i * D + k) * LANES, *restrict y = w->y + (j * D + k) * LANES;
+        const real *restrict x = w->x + (i * D + k) * LANES;
+        const real *restrict y = w->y + (j * D + k) * LANES;
         for (int l = 0; l < LANES; l++) sum[l] += cost_term(cost, x[l], y[l]);
       }
       for (int l = 0; l < LANES; l++) {

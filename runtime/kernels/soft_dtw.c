@@ -13,34 +13,36 @@
 
 #ifdef CR_DOUBLE
 typedef int64_t whole;
+typedef uint64_t bits;
 enum { MANTISSA = 52, BIAS = 1023 };
 #else
 typedef int32_t whole;
+typedef uint32_t bits;
 enum { MANTISSA = 23, BIAS = 127 };
 #endif
-#define FRACTION (((whole)1 << MANTISSA) - 1)
+#define FRACTION (((bits)1 << MANTISSA) - 1)
 
 enum {
   NONE = -(1 << 29),            /* the exponent of 0 */
   MOST = 1 << 27                /* of the sum of all exponents along a way */
 };
 
-static inline whole bits_of(real x) {
-  whole bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
+static inline bits bits_of(real x) {
+  bits b;
+  memcpy(&b, &x, sizeof b);
+  return b;
 }
 
-static inline real from_bits(whole bits) {
+static inline real from_bits(bits b) {
   real x;
-  memcpy(&x, &bits, sizeof x);
+  memcpy(&x, &b, sizeof x);
   return x;
 }
 
 /* 2^e for e no more than 1, and 0 where that is no normal number */
 static inline real power(whole e) {
-  whole bits = (e + BIAS) << MANTISSA;
-  return from_bits(e > -BIAS ? bits : 0);
+  bits b = (bits)(e + BIAS) << MANTISSA;
+  return from_bits(e > -BIAS ? b : 0);
 }
 
 /* 2^x = result 2^n for |x| < 2^28; the result lies in [0.7, 1.42] */
@@ -50,7 +52,7 @@ static inline real power_of(real x, whole *n) {
 #ifdef CR_DOUBLE
   return exp2(r);
 #else
-  /* own fit of (2^r - 1) / r at Chebyshev nodes of [-1/2, 1/2]; relative error of the result 6e-9 */
+  /* own fit of (2^r - 1) / r at Chebyshev nodes of [-1/2, 1/2]; relative error 6e-9 */
   real p = (real)1.545316294e-4;
   p = p * r + (real)1.339086336e-3;
   p = p * r + (real)9.618082557e-3;
@@ -63,9 +65,10 @@ static inline real power_of(real x, whole *n) {
 
 /* f 2^e with f brought into [1, 2); f >= 0 */
 static inline void settle(real *f, whole *e) {
-  whole bits = bits_of(*f), shift = (bits >> MANTISSA) - BIAS;
+  bits b = bits_of(*f);
+  whole shift = (whole)(b >> MANTISSA) - BIAS;
   bool none = *f == 0;
-  *f = none ? 0 : from_bits((bits & FRACTION) | ((whole)BIAS << MANTISSA));
+  *f = none ? 0 : from_bits((b & FRACTION) | ((bits)BIAS << MANTISSA));
   *e = none ? NONE : *e + shift;
 }
 
@@ -80,7 +83,7 @@ typedef struct lanes {
   int count;                    /* LANES or 1 */
   int64_t T, U, width;          /* longest of the lanes */
   int64_t n[LANES], m[LANES];
-  real live[LANES];             /* 0: the lane's pair takes the usual form; its costs are left alone */
+  real live[LANES];             /* 0: the lane's pair takes the usual form, its costs stay */
   real scale;                   /* log2(e) / gamma */
   real *x, *y, *gx, *gy;        /* [T, width, count], [U, width, count] */
   real *cost;                   /* [T, U, count]; backward leaves the gradient here */
@@ -127,7 +130,8 @@ INLINE void look_at_costs(lanes *w, const int L) {
   for (int l = 0; l < L; l++) w->live[l] = sound[l] > 0 && (double)largest[l] * steps < MOST;
 }
 
-/* Forward sums A_ij = w_ij (A_i-1,j-1 + A_i-1,j + A_i,j-1), w = 2^(-scale c). `keep`: all of them. */
+/* Forward sums A_ij = w_ij (A_i-1,j-1 + A_i-1,j + A_i,j-1), w = 2^(-scale c); all of them are kept
+ * when `keep`. */
 INLINE void walk_forward(lanes *w, bool keep, const int L) {
   int64_t U = w->U, row = (U + 1) * L;
   const real *live = w->live;
@@ -174,8 +178,8 @@ INLINE void walk_forward(lanes *w, bool keep, const int L) {
   }
 }
 
-/* Backward sums B_ij = C_i+1,j+1 + C_i+1,j + C_i,j+1 with C = w B, and 1 at the end of each pair; so
- * nothing outside the lengths of a pair has a part in it. The gradient, A B / end, replaces the
+/* Backward sums B_ij = C_i+1,j+1 + C_i+1,j + C_i,j+1 with C = w B, and 1 at the end of each pair;
+ * so nothing outside the lengths of a pair has a part in it. The gradient, A B / end, replaces the
  * cost. */
 INLINE void walk_backward(lanes *w, const int L) {
   int64_t U = w->U, row = (U + 1) * L;
@@ -273,8 +277,8 @@ static double soft_minimum(double a, double b, double c, double gamma) {
                              + exp((least - c) / gamma));
 }
 
-/* The value of lane l; the gradient replaces its costs when `gradient`. What a cell passes to those
- * before it is the share of that way in their soft minimum. */
+/* The value of lane l; the gradient replaces its costs when `gradient`. What a cell passes to one
+ * before it is the share of that way in its soft minimum. */
 static double walk_usual(lanes *w, int l, double gamma, bool gradient) {
   int64_t n = w->n[l], m = w->m[l], width = m + 1;
   double *r = w->table;
@@ -297,7 +301,7 @@ static double walk_usual(lanes *w, int l, double gamma, bool gradient) {
     for (int64_t j = U; j >= 1; j--)
       if (i > n || j > m || !open) cost[((i-1) * U + j - 1) * L] = sound ? 0 : (real)NAN;
   if (!open) return value;
-  double *given = w->table + (n + 1) * width;           /* gradients of the row below and this one */
+  double *given = w->table + (n + 1) * width;   /* gradients of the row below and of this one */
   for (int64_t k = 0; k < 2 * (m + 2); k++) given[k] = 0;
   for (int64_t i = n; i >= 1; i--) {
     double *below = given + (i & 1) * (m + 2), *here = given + (~i & 1) * (m + 2);
@@ -337,7 +341,8 @@ static bool lay_out(const cr_soft_dtw *s, int count, lanes *w, unsigned char *ba
   fits &= !__builtin_mul_overflow(T + 1, U + 1, &table)
       && !__builtin_add_overflow(table, 2 * (U + 2), &table);
   const struct { int64_t n; size_t each; void **to; } parts[] = {
-    { T * D * count, sizeof(real), (void **)&w->x }, { U * D * count, sizeof(real), (void **)&w->y },
+    { T * D * count, sizeof(real), (void **)&w->x },
+    { U * D * count, sizeof(real), (void **)&w->y },
     { gradient ? T * D * count : 0, sizeof(real), (void **)&w->gx },
     { gradient ? U * D * count : 0, sizeof(real), (void **)&w->gy },
     { cells, sizeof(real), (void **)&w->cost },

@@ -1,16 +1,18 @@
 /* soft_dtw.h - the soft minimum over all ways of stepping through two sequences together
  *
- *   r_ij = c_ij - g log(e^(-r_i-1,j-1 / g) + e^(-r_i-1,j / g) + e^(-r_i,j-1 / g))     value = r_nm
+ *   r_ij = c_ij - g log(e^(-r_i-1,j-1 / g) + e^(-r_i-1,j / g) + e^(-r_i,j-1 / g))
+ *   value = r_nm
  *
- * With K = e^(-r/g) the recursion is linear, K_ij = e^(-c_ij/g) (K_i-1,j-1 + K_i-1,j + K_i,j-1), and
- * only the range of K is in the way: each cell is kept as f 2^e, f in [1, 2), e a whole number. One
- * exponential and no logarithm a cell, and every cell rounds relative to K, where the usual form
- * rounds relative to r. The derivative by c_ij is the share of the ways through that cell, forward
- * sum times backward sum over the whole: between 0 and 1. Sixteen pairs are worked off at once, one
- * in each vector lane; few or very long ones one by one.
+ * With K = e^(-r/g) the recursion is linear, K_ij = e^(-c_ij/g) (K_i-1,j-1 + K_i-1,j + K_i,j-1),
+ * and only the range of K is in the way: each cell is kept as f 2^e, f in [1, 2), e a whole number.
+ * One exponential and no logarithm a cell, and every cell rounds relative to K, where the usual
+ * form rounds relative to r. The derivative by c_ij is the share of the ways through that cell,
+ * forward sum times backward sum over the whole: between 0 and 1. Sixteen pairs are worked off at
+ * once, one in each vector lane; few or very long ones one by one.
  *
- * Where costs are not finite, or some 1e7 times gamma and more, e would leave its range: such a pair
- * takes the usual form, in double. A cost of inf closes its cell; one that is nan gives nan. */
+ * Where costs are not finite, or add up to some 1e8 times gamma and more along a way, e would leave
+ * its range: such a pair takes the usual form, in double. A cost of inf closes its cell; one that
+ * is nan gives nan. */
 #ifndef CR_KERNELS_SOFT_DTW_H
 #define CR_KERNELS_SOFT_DTW_H
 

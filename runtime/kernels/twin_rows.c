@@ -8,7 +8,9 @@
 
 enum { BLOCK = 16384 };       /* numbers in a block of rows */
 
-static int64_t grain_of(int64_t width) { return width < BLOCK ? BLOCK / (width > 0 ? width : 1) : 1; }
+static int64_t grain_of(int64_t width) {
+  return width < BLOCK ? BLOCK / (width > 0 ? width : 1) : 1;
+}
 
 size_t cr_twin_bytes(const cr_twins *t) {
   return t->normalize ? (size_t)cr_pool_threads() * 2 * (size_t)t->width * sizeof(real) : 0;

@@ -17,7 +17,7 @@ typedef double (*cr_twin_fn)(const void *context, int64_t width, const real *x, 
 typedef struct cr_twins {
   int64_t rows, width;
   const real *x, *y;
-  bool normalize;             /* rows of length 1 first; a row of length 0 stays and has gradient 0 */
+  bool normalize;             /* to length 1 first; a row of zeros stays and has gradient 0 */
   cr_twin_fn fn;
   const void *context;
 } cr_twins;

@@ -126,8 +126,8 @@ const cr_op cr_loss_barlow_twins = {
   .name = "barlow_twins", .help = "the cross-correlation of two views should be the identity",
   .formula = "scale (sum_d (1 - C_dd)^2 + lambda sum_{i != j} C_ij^2), C the cross-correlation",
   .paper = "Zbontar, Jing, Misra, LeCun, Deny, \"Barlow Twins\", ICML 2021, eqs. 1 and 2",
-  .differs = "a constant feature has correlation 0, where the formula has 0 / 0; the authors' program "
-             "is eps = 1e-5 and scale = 1/32",
+  .differs = "a constant feature has correlation 0, where the formula has 0 / 0; the authors' "
+             "program is eps = 1e-5 and scale = 1/32",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = backward,
 };

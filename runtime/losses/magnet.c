@@ -204,7 +204,7 @@ static void backward(cr_call *c) {
 }
 
 const cr_op cr_loss_magnet = {
-  .name = "magnet", .help = "rows near their own cluster's mean, far from clusters of other classes",
+  .name = "magnet", .help = "rows near their cluster's mean, far from clusters of other classes",
   .formula = "max(0, d_own / (2 s2) + alpha + log sum_{clusters of other classes} e^(-d / (2 s2)))",
   .paper = "Rippel, Paluri, Dollar, Bourdev, \"Metric Learning with Adaptive Density "
            "Discrimination\", ICLR 2016, eqs. 4 and 5",

@@ -97,8 +97,8 @@ static void backward(cr_call *c) {
 const cr_op cr_loss_negative_cosine = {
   .name = "negative_cosine", .help = "minus the cosine of a prediction and its (detached) target",
   .formula = "-<p, z> / (|p| |z|), or 2 - 2 cos with form = \"byol\"",
-  .paper = "Chen, He, \"Exploring Simple Siamese Representation Learning\", CVPR 2021, eq. 1; Grill "
-           "et al., \"Bootstrap Your Own Latent\", NeurIPS 2020, eq. 2",
+  .paper = "Chen, He, \"Exploring Simple Siamese Representation Learning\", CVPR 2021, eq. 1; "
+           "Grill et al., \"Bootstrap Your Own Latent\", NeurIPS 2020, eq. 2",
   .differs = "the target is detached by the caller, z:detach(), as in lightly",
   .inputs = inputs, .outputs = outputs, .options = options, .stats = stats,
   .backward_reads = CR_READS_NOTHING, .check = check, .forward = forward, .backward = backward,

@@ -8,8 +8,9 @@
  *   variant = "code"     s = mean over B and D of (x - y)^2,  v = (v(x) + v(y)) / 2
  *             "paper"    s = 1/B sum_i |x_i - y_i|^2,         v = v(x) + v(y)
  *
- * The paper's equations and its authors' program differ by those two factors; published weights (25,
- * 25, 1) belong to the program, which is the default here and what pytorch-metric-learning has.
+ * The paper's equations and its authors' program differ by those two factors; published weights
+ * (25, 25, 1) belong to the program, which is the default here and what pytorch-metric-learning
+ * has.
  * var and cov divide by B - 1. x and y [B D] are the two views, row by row; neither is normalised.
  *
  * With B = 1 only the invariance counts, with B = 0 the loss is 0. A feature with a spread of 0 and
@@ -128,12 +129,12 @@ static void backward(cr_call *c) {
 }
 
 const cr_op cr_loss_vicreg = {
-  .name = "vicreg", .help = "keep two views alike, each feature spread out and apart from the others",
+  .name = "vicreg", .help = "keep two views alike, features spread out and apart from each other",
   .formula = "lambda mse(x, y) + mu mean_d max(0, gamma - sd_d) + nu/D sum_{i != j} cov_ij^2",
   .paper = "Bardes, Ponce, LeCun, \"VICReg\", ICLR 2022, eqs. 1-6",
-  .differs = "variant = \"code\" (the authors' program, pytorch-metric-learning) halves the variance "
-             "term and averages the invariance over D too; \"paper\" does neither. B = 1 leaves "
-             "variance and covariance out where others give nan",
+  .differs = "variant = \"code\" (the authors' program, pytorch-metric-learning) halves the "
+             "variance term and averages the invariance over D too; \"paper\" does neither. B = 1 "
+             "leaves variance and covariance out where others give nan",
   .inputs = inputs, .options = options, .stats = stats, .backward_reads = CR_READS_NOTHING,
   .check = check, .forward = forward, .backward = backward,
 };
