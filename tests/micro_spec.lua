@@ -177,6 +177,18 @@ describe("loss.micro", function()
     assert.same({ 13, 5 }, net(images()):shape())
   end)
 
+  it("is one option on any loss", function()
+    local triplet = micro.option(crun.losses.triplet)
+    local x, net = images(), network():eval()
+    local criterion = triplet { margin = 0.5, micro = 4 }
+    criterion.loss.margin = 1
+    local loss = criterion(net, x, labels)
+    assert.near(criteria.triplet(net(x), labels):item(), loss:item(), 1e-5)
+    assert.is_truthy(criterion.stats.active)
+    assert.equal(2, triplet { micro = { rows = 2, keep = 1 } }.rows)
+    assert.equal(0.5, triplet { margin = 0.5 }.margin)
+  end)
+
   it("says what it takes", function()
     local function refused(text, ...)
       local arguments = table.pack(...)

@@ -22,6 +22,7 @@
 --                                what the loss takes after them: labels, a relation ...
 --   criterion(net, { x1, x2 })   the loss of two views (or more), one net, or { net1, net2 }
 --   criterion(z, ...)            embeddings: the loss itself, with its graph
+--   criterion.loss               the loss inside: criterion.loss.margin = 0.3
 --
 -- It returns the loss without a graph: there is nothing left to go back from.
 --
@@ -256,7 +257,7 @@ end
 local make_wrapper = wrapper.constructor("micro", {
   loss = "any", pieces = "count?", rows = "count?", keep = "integer", transform = "callable?",
 }, function(self, o)
-  self._children, self._where = { o.loss }, WHERE
+  self._children, self._where, self.loss = { o.loss }, WHERE, o.loss
   self.pieces, self.rows, self.keep, self.transform = o.pieces, o.rows, o.keep, o.transform
 end, forward)
 
@@ -275,6 +276,19 @@ function M.new(criterion, opts)
   end
   o.loss = criterion
   return make_wrapper(o)
+end
+
+--- A constructor of losses that knows one option more, micro: a number of pieces, or the options of
+-- M.new. constructor { margin = 0.2, micro = 8 } is M.new(constructor { margin = 0.2 }, 8).
+function M.option(constructor)
+  return function(opts)
+    if kind_of(opts) ~= "table" or opts.micro == nil then return constructor(opts) end
+    local own = {}
+    for key, value in pairs(opts) do
+      if key ~= "micro" then own[key] = value end
+    end
+    return M.new(constructor(own), opts.micro)
+  end
 end
 
 return M

@@ -9,9 +9,10 @@
  * A batch of fewer than 2 rows gives 0. The gradient of rows that lie on each other is 0, so a
  * batch that has collapsed to one point is not pushed apart.
  *
- * Cost: B^2 D. Memory: a tile of rows by B, and a few times B D. The log-sum-exp of each row is
- * taken from its largest term, so nothing underflows; the weights of pairs need the sum over all
- * rows, and distances are worked out a second time when the batch is larger than a tile.
+ * Cost: B^2 D. Memory: a tile of rows by B, and a few times B D. One pass adds up the terms and
+ * weighs pairs by them, to be divided by the sum at the end. Where the mean of the terms is below
+ * 1e-20 (rows far apart that were not normalised) that would lose digits: then a first pass takes
+ * the log-sum-exp of each row from its largest term, and a second weighs pairs by their share.
  *
  * Wang, Isola, "Understanding Contrastive Representation Learning through Alignment and Uniformity
  * on the Hypersphere", ICML 2020, sec. 4.1. */
@@ -54,20 +55,36 @@ static bool check(cr_call *c, cr_error *err) {
   return true;
 }
 
+/* mean of the terms from which on they are added up as they are */
+#define ENOUGH 1e-20
+
 typedef struct settings {
   real t;
   double *row_lse;          /* of the first pass */
   double lse;               /* over all of them, for the second */
 } settings;
 
+CR_VECTOR static void scale(int64_t n, real by, const real *from, real *to) {
+  for (int64_t j = 0; j < n; j++) to[j] = by * from[j];
+}
+
+/* sum_{j != i} e^(-t d_ij), and -t e^(-t d_ij) as the weight of a pair */
+static void sum_row(const cr_row *row, void *context) {
+  const settings *s = context;
+  real *term = row->w != NULL ? row->w : row->scratch;
+  scale(row->columns, -s->t, row->d, term);
+  term[row->self] = -INFINITY;
+  row->sum[0] = cr_kernel_row_exp(term, row->columns, 0, term);
+  if (row->w != NULL) scale(row->columns, -s->t, term, term);
+}
+
 /* log sum_{j != i} e^(-t d_ij) */
 static void add_row(const cr_row *row, void *context) {
   const settings *s = context;
   real *term = row->scratch;
-  int64_t n = row->columns;
-  for (int64_t j = 0; j < n; j++) term[j] = -s->t * row->d[j];
+  scale(row->columns, -s->t, row->d, term);
   term[row->self] = -INFINITY;
-  s->row_lse[row->i] = (double)cr_kernel_row_logsumexp(term, n);
+  s->row_lse[row->i] = (double)cr_kernel_row_logsumexp(term, row->columns);
 }
 
 /* the share of each pair in the sum, times -t */
@@ -92,20 +109,26 @@ static void forward(cr_call *c) {
   double sum[CR_ROW_SUMS], loss = 0;
   settings s = { .t = (real)c->option[T], .row_lse = row_lse };
   cr_tile t;
+  double pairs = (double)B * (double)(B - 1), by = 2;     /* each pair in both orders */
   memset(label, 0, (size_t)B * sizeof *label);
   cr_tile_start(&t, &shape, cr_reals(c->in[X]), label, NULL, NULL, c->scratch);
   if (B > 1) {
-    double pairs = (double)B * (double)(B - 1);         /* each in both orders */
-    for (int64_t i = 0; i < B; i++) row_lse[i] = NAN;   /* of rows the engine leaves out */
-    cr_tile_pass(&t, add_row, &s, false, sum);
-    s.lse = log_sum_exp(row_lse, B);
-    loss = s.lse - log(pairs);
-    if (c->wants_grad) cr_tile_pass(&t, weigh_row, &s, true, sum);
+    cr_tile_pass(&t, sum_row, &s, c->wants_grad, sum);
+    loss = log(sum[0] / pairs);
+    by = 2 / sum[0];
+    if (!(sum[0] > ENOUGH * pairs) && t.healthy) {
+      cr_tile_start(&t, &shape, cr_reals(c->in[X]), label, NULL, NULL, c->scratch);
+      cr_tile_pass(&t, add_row, &s, false, sum);
+      s.lse = log_sum_exp(row_lse, B);
+      loss = s.lse - log(pairs);
+      if (c->wants_grad) cr_tile_pass(&t, weigh_row, &s, true, sum);
+      by = 2;
+    }
     c->stat[DISTANCE] = t.positive_distance / pairs;
     loss = cr_tile_result(&t, loss);
   }
   /* a symmetric tile gives a pair its weight once, though the sums over rows see it twice */
-  if (c->wants_grad) cr_tile_gradient(&t, 2, c->saved);
+  if (c->wants_grad) cr_tile_gradient(&t, by, c->saved);
   *cr_reals(c->out[0]) = (real)loss;
 }
 
