@@ -33,6 +33,7 @@ static const cr_option options[] = {
   { 0 }
 };
 
+/* active: 1 when there are pairs of both kinds, else 0 */
 static const char *const stats[] = { CR_BATCH_STAT_NAMES, NULL };
 
 static int edges_of(const cr_call *c) {

@@ -91,8 +91,9 @@ static centred centre(int64_t rows, int64_t width, const real *x, bool normalize
       variance += v * v;
       most = fmax(most, fabs((double)from[k]) * c.inverse[i]);
     }
-    /* what rounding the mean leaves of a constant vector is no variance */
-    c.by_variance[i] = sqrt(variance) > 1e-12 * most ? 1 / variance : 0;
+    /* what rounding the mean leaves of a constant vector is no variance, nor is what underflows */
+    bool varies = sqrt(variance) > 1e-12 * most && variance > 4 / (double)CR_REAL_MAX;
+    c.by_variance[i] = varies ? 1 / variance : 0;
     c.push[i] = 0;
   }
   return c;
