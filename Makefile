@@ -130,6 +130,7 @@ install: crun
 	@FORCE=$(FORCE_INSTALL) sh tests/install_guard.sh "$(PREFIX)"
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/crun $(DESTDIR)$(PREFIX)/include
 	install -m 755 $(BUILD)/crun $(DESTDIR)$(PREFIX)/bin/crun
+	install -m 644 runtime/crun.h $(DESTDIR)$(PREFIX)/include/crun.h
 	cp -R lua $(DESTDIR)$(PREFIX)/share/crun/
 	@echo "installed $(DESTDIR)$(PREFIX)/bin/crun"
 

@@ -24,7 +24,7 @@ end
 local optional = {}
 for name in ([[ losses miners loss reducers distances regularizers relation
   nn optim schedule sampler eval pca plot canvas inspect config run checkpoint progress ui imagefolder
- ]]):gmatch "%S+" do
+  micro magnet ]]):gmatch "%S+" do
   optional[name] = true
 end
 

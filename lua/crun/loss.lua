@@ -227,6 +227,9 @@ end
 
 -- ---- from a formula of distances ----------------------------------------------------------------
 
+--- Exact gradients of a batch larger than memory: crun.micro.
+function M.micro(...) return require "crun.micro".new(...) end
+
 --- crun.loss.pairwise(function(d, same) ... end) and crun.loss.triplet(function(ap, an) ... end):
 -- see lua/crun/closure.lua.
 function M.pairwise(...) return require "crun.closure".pairwise(...) end

@@ -75,7 +75,11 @@ return setmetatable(M, {
   __index = function(self, name)
     local maker = type(name) == "string" and find(name) or nil
     -- a loss that is defined anew replaces the old one: those are looked up each time
-    if maker and not require("crun.loss").defined[name] then rawset(self, name, maker) end
+    if maker and not require("crun.loss").defined[name] then
+      -- `micro = n` is an option of any loss: exact gradients of a batch in pieces
+      maker = require("crun.micro").option(maker)
+      rawset(self, name, maker)
+    end
     return maker
   end,
   __pairs = function(self)

@@ -254,7 +254,7 @@ local function forward(self, net, x, ...)
   return loss:detach()
 end
 
-local make_wrapper = wrapper.constructor("micro", {
+local make_wrapper = wrapper.constructor("micro", "exact gradients of a batch larger than memory, in pieces", {
   loss = "any", pieces = "count?", rows = "count?", keep = "integer", transform = "callable?",
 }, function(self, o)
   self._children, self._where, self.loss = { o.loss }, WHERE, o.loss
