@@ -282,7 +282,7 @@ end
 -- M.new. constructor { margin = 0.2, micro = 8 } is M.new(constructor { margin = 0.2 }, 8).
 function M.option(constructor)
   return function(opts)
-    if kind_of(opts) ~= "table" or opts.micro == nil then return constructor(opts) end
+    if kind_of(opts) ~= "table" or rawget(opts, "micro") == nil then return constructor(opts) end
     local own = {}
     for key, value in pairs(opts) do
       if key ~= "micro" then own[key] = value end
