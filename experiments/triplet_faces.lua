@@ -14,15 +14,16 @@ local cfg = crun.config {
   size      = { 64, least = 16, help = "height and width of the images" },
   people    = { train = 150, val = 15, test = 35 },       -- of the generated faces
   images    = { 12, least = 2, help = "generated images of a person" },
-  folder    = { test = 0.5, val = 0.15 },                 -- shares of a folder's people; the rest trains
-  widths    = { 16, 32, 64, 128 },                        -- channels of the four convolutions
-  embedding = { 64, least = 2 },
+  folder    = { test = 0.5, val = 0.05 },                 -- shares of a folder's people; the rest trains
+  widths    = { 16, 32, 64, 128 },                        -- channels of the convolutions
+  embedding = { 256, least = 2 },
   batch     = { people = 16, images = 4 },
-  loss      = { margin = 0.2, mine = "all", squared = false },
-  augment   = { flip = 0.5, shift = 0.05, scale = 0.1, rotation = 8.0, brightness = 0.15, contrast = 0.2 },
-  lr        = { 2e-3, help = "at its height: warm-up, then a cosine to 0" },
-  warmup    = { 30, help = "steps" },
-  epochs    = { 12, least = 1 },
+  loss      = { margin = 0.6, mine = "hard", squared = false },
+  augment   = { flip = 0.5, shift = 0.03, scale = 0.08, rotation = 6.0, brightness = 0.1, contrast = 0.3 },
+  lr        = { 1e-3, help = "at its height: warm-up, then a cosine to 0" },
+  head_lr   = { 0.05, help = "learning rate of the last layer, as a share of lr: it stays near its random start" },
+  warmup    = { 20, help = "steps" },
+  epochs    = { 15, least = 1 },
   batches   = { 40, least = 1, help = "an epoch" },
   seed      = 1,
   quick     = { false, help = "a few steps on a few people, to see that all works" },
@@ -72,6 +73,7 @@ for i, width in ipairs(cfg.widths) do
 end
 layers[#layers + 1] = nn.Flatten()
 layers[#layers + 1] = nn.Linear(channels * side * side, cfg.embedding)
+layers[#layers].lr_scale = cfg.head_lr
 layers[#layers + 1] = nn.Normalize()
 local net = nn.Sequential(layers)
 

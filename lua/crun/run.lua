@@ -354,16 +354,16 @@ function Run:save()
   self:copy_sources()
 end
 
---- Writes the checkpoint `best` when value is better than any before; mode "max" (default) or
--- "min". Returns whether it was.
+--- Writes the checkpoint `best` when no value before was better; mode "max" (default) or "min". Of
+-- equal values the later counts, which has learnt more. Returns whether it was written.
 function Run:save_best(value, mode)
   value = self:number("run:save_best", "the value", value)
   mode = options.check_value("run:save_best", "mode", mode,
     { "string", "max", choices = { "max", "min" } })
   local best = self.best and self.best.value
   if self.bar then self.bar:choose(value) end
-  if value ~= value or best and (mode == "max" and value <= best or mode == "min" and
-      value >= best) then
+  if value ~= value or best and (mode == "max" and value < best or mode == "min" and
+      value > best) then
     return false
   end
   self.best = { value = value, epoch = self.place.epoch + (self.in_epoch and 1 or 0),
