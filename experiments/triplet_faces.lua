@@ -23,8 +23,8 @@ local cfg = crun.config {
   lr        = { 1e-3, help = "at its height: warm-up, then a cosine to 0" },
   head_lr   = { 0.05, help = "learning rate of the last layer, as a share of lr: it stays near its random start" },
   warmup    = { 20, help = "steps" },
-  epochs    = { 15, least = 1 },
-  batches   = { 40, least = 1, help = "an epoch" },
+  epochs    = { 12, least = 1 },
+  batches   = { 45, least = 1, help = "an epoch" },
   seed      = 1,
   quick     = { false, help = "a few steps on a few people, to see that all works" },
 }
@@ -98,9 +98,10 @@ local function view(dy, dx, mirror)
   end
 end
 
-local function embed(set)
+local places = { { 0, 0 }, { 2, 0 }, { -2, 0 }, { 0, 2 }, { 0, -2 } }
+local function embed(set, n)
   local z
-  for _, at in ipairs { { 0, 0 }, { 2, 0 }, { -2, 0 }, { 0, 2 }, { 0, -2 } } do
+  for _, at in ipairs(table.move(places, 1, n or #places, 1, {})) do
     for _, mirror in ipairs { false, true } do
       local one = eval.embed(net, set.images, { transform = view(at[1], at[2], mirror) })
       z = z and z + one or one
@@ -122,7 +123,7 @@ for _ in run:epochs(epochs) do
     opt:step()
     run:log { ["train/loss"] = loss, ["train/active"] = criterion.stats.active, ["train/lr"] = opt.lr }
   end
-  local scores = eval.retrieval(embed(val), val.labels)
+  local scores = eval.retrieval(embed(val, 1), val.labels)      -- one place is enough to compare epochs
   run:log(scores, "val/")
   run:save_best(scores["map@r"])
 end
