@@ -1,0 +1,1 @@
+return { manifests = { "losses/manifest.lua", "formulas/manifest.lua", "distances/manifest.lua", "miners/manifest.lua", "reducers/manifest.lua", "regularizers/manifest.lua", "metrics/manifest.lua", "ops/manifest.lua", "optim/manifest.lua" } }
