@@ -234,6 +234,7 @@ static bool prepare_input(cr_call *c, int i, cr_dtype common, cr_error *err) {
 }
 
 void cr_out_shape(cr_call *c, int k, int ndim, const int64_t *shape) {
+  if (k >= c->n_out) return;                    /* not wanted: cr_out_count came first */
   cr_dtype dtype = CR_REAL;
   const cr_output *o = c->op->outputs ? &c->op->outputs[k] : NULL;
   if (o != NULL && o->type == CR_TINT) dtype = CR_INT;
@@ -246,6 +247,7 @@ void cr_out_shape(cr_call *c, int k, int ndim, const int64_t *shape) {
 
 void cr_out_count(cr_call *c, int n) {
   assert(n >= 0 && n <= c->n_out);
+  release_all(c->out + n, c->n_out - n);        /* whose shape was set already */
   c->n_out = n;
 }
 
