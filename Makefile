@@ -122,7 +122,7 @@ check: deps-test
 	@CRUN=$(BUILD)/check/crun sh tests/run.sh --check
 
 bench: crun
-	./crun tests/bench/run.lua
+	./crun bench losses
 
 # ---- installing
 
@@ -142,7 +142,7 @@ help:
 	@echo "make run      install what is missing, build, learn faces"
 	@echo "make test     install what is missing, build, run all tests"
 	@echo "make check    the tests under address and undefined-behaviour sanitizers"
-	@echo "make bench    timings"
+	@echo "make bench    time and memory of every loss and miner"
 	@echo "make install  into PREFIX (default ~/.local)"
 	@echo "make deps-print   the Debian packages"
 
