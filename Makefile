@@ -8,10 +8,11 @@ CFLAGS  ?= -O3 -g
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wno-missing-field-initializers
 CFLAGS_ALL = -std=gnu11 $(CFLAGS) $(WARN) -fno-math-errno -fno-trapping-math -fvisibility=hidden \
   -Iruntime -I/usr/include/lua5.4 -DCR_VERSION='"$(VERSION)"' -MMD -MP $(SANITIZE)
-LDLIBS  := -llua5.4 -lopenblas -lpng -lyaml -lz -lm -lpthread
+LDLIBS  := -llua5.4 -lopenblas -lpng -lyaml -lsqlite3 -lturbojpeg -lz -lm -lpthread
 
 # Debian packages: to build and run, and those that only the tests need
-PACKAGES := gcc make libc6-dev liblua5.4-dev libopenblas-dev libpng-dev libyaml-dev zlib1g-dev
+PACKAGES := gcc make libc6-dev liblua5.4-dev libopenblas-dev libpng-dev libyaml-dev \
+  libsqlite3-dev libturbojpeg0-dev zlib1g-dev
 TEST_PACKAGES := lua-busted lua5.4 libcmocka-dev
 
 # make V=1 shows whole commands

@@ -568,15 +568,29 @@ local function near_scripts(word)
   return found
 end
 
+-- The other commands are files: lua/crun/command/NAME.lua returns a function(args).
+local function commands()
+  local folder, names = crun.library .. "/crun/command", options.sorted_keys(COMMANDS)
+  if cio.is_dir(folder) then
+    for _, name in ipairs((cio.list(folder))) do names[#names + 1] = name:match("^(.*)%.lua$") end
+  end
+  return names
+end
+
+--- What command files share: flags, refusal, and the run a word means.
+M.parse, M.refuse, M.one_run, M.run_argument = parse, refuse, one_run, run_argument
+
 --- Runs a command; called by main.c with the first word and those after it.
 function M.main(word, args)
   local command = COMMANDS[word]
   if command then return command(args) end
+  if word:find "^%a[%w_]*$" and cio.exists(crun.library .. "/crun/command/" .. word .. ".lua") then
+    return require("crun.command." .. word)(args)
+  end
   if CONTAINER[word:match("^[^=]*")] then
     refuse("'%s' is for the container runtime that is called crun too; this is crun, the experiment runtime", word)
   end
-  local near = options.nearest(word, { "help", "runs", "show", "resume", "doctor", "types", "bench", "check",
-    "docs" })
+  local near = options.nearest(word, commands())
   local hints = { near and ("the command '%s'"):format(near) }
   for _, script in ipairs(near_scripts(word)) do hints[#hints + 1] = ("the script %s"):format(script) end
   refuse("there is no command or script '%s'%s", word, #hints > 0 and "; did you mean " ..

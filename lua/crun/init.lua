@@ -24,7 +24,7 @@ end
 local optional = {}
 for name in ([[ losses miners loss reducers distances regularizers relation
   nn optim schedule sampler eval pca plot canvas inspect config run checkpoint progress ui imagefolder
-  micro magnet ]]):gmatch "%S+" do
+  micro magnet datasets sweep search stats health bench ]]):gmatch "%S+" do
   optional[name] = true
 end
 
