@@ -1,0 +1,31 @@
+/* conv_nhwc.h - convolution of images whose channels lie innermost, and its gradients
+ *
+ *   y[b, p, q, o] = bias[o] + sum_{c, i, j} weight[o, c, i, j] x[b, row, column, c]
+ *   row = p stride - padding + i dilation, column likewise; outside the image x is 0
+ *
+ * x, gx [images, in, in, channels], weight, gw [filters, channels, kernel, kernel] as the layers
+ * keep it, y, gy [images, out, out, filters], all contiguous; groups is 1. scratch:
+ * cr_conv_nhwc_scratch bytes, aligned to 64, contents of no account before and after; NULL when
+ * that is 0. The arrays must not overlap.
+ *
+ * All spread over the pool themselves. The bits do not depend on the number of threads, and those
+ * of an image, in forward and in the gradient for x, not on the images around it. */
+#ifndef CR_KERNELS_CONV_NHWC_H
+#define CR_KERNELS_CONV_NHWC_H
+
+#include <stddef.h>
+#include "kernels/conv.h"
+
+/* What forward writes and, where given, sums[o] and sums[filters + o]: the sum over images and
+ * positions of y[.., o] (its bias included) and of its square, in double, in a fixed order. */
+void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
+                          real *y, double *sums, void *scratch);
+void cr_conv_nhwc_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
+                         void *scratch);
+void cr_conv_nhwc_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gw,
+                              void *scratch);
+
+typedef enum { CR_CONV_FORWARD, CR_CONV_GRAD_X, CR_CONV_GRAD_WEIGHT } cr_conv_pass;
+size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass);
+
+#endif
