@@ -16,9 +16,14 @@
 #include "base/real.h"
 #include "kernels/im2col.h"
 
+/* What to compute with; CR_CONV_AUTO leaves it to a cost model (cr_conv_choose in conv_nhwc.h). One
+ * that cannot do a shape gives way to one that can. */
+typedef enum { CR_CONV_AUTO, CR_CONV_DIRECT, CR_CONV_WINOGRAD, CR_CONV_COLUMNS } cr_conv_algorithm;
+
 typedef struct cr_conv {
   int64_t images, channels, filters, groups;
   cr_window window;
+  cr_conv_algorithm algorithm;
 } cr_conv;
 
 /* Whether channels and filters make groups, `seen` channels for each filter */

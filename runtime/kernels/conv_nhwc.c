@@ -1,0 +1,70 @@
+/* conv_nhwc.c - see conv_nhwc.h */
+#include "kernels/conv_nhwc.h"
+
+#include "base/pool.h"
+#include "kernels/conv_columns.h"
+
+enum { SUM_BLOCKS = 64 };
+
+/* Sums of y in a pass of its own, for the ways that do not take them as they write */
+typedef struct { int64_t rows, filters, rows_a_block, blocks; const real *y; double *part; } sum_job;
+
+static sum_job sums_of(const cr_conv *v) {
+  sum_job j = { .rows = v->images * v->window.out[0] * v->window.out[1], .filters = v->filters };
+  j.rows_a_block = j.rows / SUM_BLOCKS + 1;
+  j.blocks = (j.rows + j.rows_a_block - 1) / j.rows_a_block;
+  return j;
+}
+
+CR_VECTOR static void add_rows(int64_t rows, int64_t filters, const real *restrict y,
+                               double *restrict sum, double *restrict squares) {
+  for (int64_t o = 0; o < filters; o++) sum[o] = squares[o] = 0;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t o = 0; o < filters; o++) {
+      double value = (double)y[r*filters + o];
+      sum[o] += value, squares[o] += value * value;
+    }
+}
+
+static void sum_block(void *context, int64_t block, int worker) {
+  const sum_job *j = context;
+  int64_t first = block * j->rows_a_block, n = j->rows - first;
+  double *part = j->part + 2 * block * j->filters;
+  (void)worker;
+  add_rows(n < j->rows_a_block ? n : j->rows_a_block, j->filters,
+           j->y + first * j->filters, part, part + j->filters);
+}
+
+static void add_parts(int64_t blocks, int64_t filters, const double *part, double *sums) {
+  for (int64_t o = 0; o < 2*filters; o++) {
+    double sum = 0;
+    for (int64_t b = 0; b < blocks; b++) sum += part[2*b*filters + o];
+    sums[o] = sum;
+  }
+}
+
+size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
+  size_t sums = pass == CR_CONV_FORWARD ? (size_t)(2 * SUM_BLOCKS * v->filters) * sizeof(double) : 0;
+  size_t bytes = cr_conv_columns_scratch(v, pass);
+  return bytes > sums ? bytes : sums;
+}
+
+void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
+                          real *y, double *sums, void *scratch) {
+  cr_conv_columns_forward(v, x, weight, bias, y, scratch);
+  if (sums == NULL) return;
+  sum_job j = sums_of(v);
+  j.y = y, j.part = scratch;
+  cr_pool_run(j.blocks, sum_block, &j);
+  add_parts(j.blocks, v->filters, j.part, sums);
+}
+
+void cr_conv_nhwc_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
+                         void *scratch) {
+  cr_conv_columns_grad_x(v, weight, gy, gx, scratch);
+}
+
+void cr_conv_nhwc_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gw,
+                              void *scratch) {
+  cr_conv_columns_grad_weight(v, x, gy, gw, scratch);
+}
