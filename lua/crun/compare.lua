@@ -1,0 +1,383 @@
+--- compare.lua - which variant is best, by how much, and is that noise?
+--
+--     local c = compare.collect "runs/losses_faces"      -- or compare.of_runs { run, ... }
+--     print(c.verdict.text)
+--
+-- One value of a metric for each variant, seed and fold. Per metric, variants in order of their
+-- means: the mean with its 95 % interval (Student's t over seeds and folds), and the difference to
+-- the best of them, paired by seed and fold, with its interval and the p of the paired t test,
+-- corrected over the variants by Holm. Where p is 0.05 or more the two are a tie.
+--
+-- The best is picked from the same data. In 3000 draws of variants that are all equally good, one
+-- or more of the others came out worse than it in 5 % of the draws with 2 variants, 7 to 8 % with
+-- 5, 9 to 14 % with 10 (3 to 10 seeds); a single winner, which must beat every other, came out in
+-- less than 0.2 % with 5 variants and never with 10. So a winner is safe, and a loser in a large
+-- field, with p near 0.05, is not quite as sure as its p. Intervals over folds of one split take
+-- the folds as independent, which they are not quite.
+--
+-- A winner is named only when the race was fair: 3 seeds or more of every variant, settings
+-- selected on validation data, the same budget for all, nothing missing. Musgrave, Belongie, Lim,
+-- "A metric learning reality check", ECCV 2020.
+--
+-- @module crun.compare
+local crun = require "crun"
+local folder = require "crun.compare.folder"
+local options = require "crun.options"
+local stats = require "crun.stats"
+
+local M = {}
+
+local LEVEL <const>, SEEDS <const> = 0.05, 3
+
+-- ---- values -------------------------------------------------------------------------------------
+
+--- Whether more or less of a metric is better: "max" or "min".
+function M.goal(name, metric)
+  if metric and metric.name and metric.goal and metric.name:match "[^/]*$" == name:match "[^/]*$" then
+    return metric.goal
+  end
+  local low = name:lower()
+  for _, word in ipairs { "loss", "eer", "error", "fnmr", "fmr", "seconds", "_mb" } do
+    if low:find(word, 1, true) then return "min" end
+  end
+  return "max"
+end
+
+-- the metrics to show: those wished for, those of the plan, or all of the test set
+local function metrics_of(found, wish)
+  if wish then return type(wish) == "table" and wish or { wish } end
+  if found.report and #found.report > 0 then return found.report end
+  local names = {}
+  for _, variant in ipairs(found.variants) do
+    for _, run in ipairs(variant.runs) do
+      for key, value in pairs(run.summary) do
+        if key:find "^test/" and folder.number(value) then names[key] = true end
+      end
+    end
+  end
+  local list = options.sorted_keys(names)
+  for i, key in ipairs(list) do                        -- the usual first one first
+    if key == "test/map@r" then table.insert(list, 1, table.remove(list, i)) end
+  end
+  if #list == 0 and found.metric.name then list[1] = found.metric.name end
+  return #list > 0 and list or { "best/value" }
+end
+
+-- scores[metric][key] of the final runs that are done, and what each cost
+local function fill_scores(variant, metrics)
+  variant.scores, variant.done, variant.seeds = {}, 0, 0
+  local seeds, cost = {}, { seconds = {}, peak_mb = {}, images_per_second = {} }
+  for _, metric in ipairs(metrics) do variant.scores[metric] = {} end
+  for _, run in ipairs(variant.runs) do
+    if run.state == "done" then
+      variant.done = variant.done + 1
+      if not seeds[run.seed or 0] then
+        seeds[run.seed or 0], variant.seeds = true, variant.seeds + 1
+      end
+      for _, metric in ipairs(metrics) do
+        local value = folder.number(run.summary[metric])
+        if value and value - value == 0 then variant.scores[metric][run.key] = value end
+      end
+      for key, list in pairs(cost) do
+        list[#list + 1] = folder.number(run.summary[key == "images_per_second" and
+          "train/images_per_second" or key])
+      end
+    end
+  end
+  variant.cost = {}
+  for key, list in pairs(cost) do
+    if #list > 0 then variant.cost[key] = stats.mean(list).mean end
+  end
+end
+
+-- seeds and folds as they are read: 2 before 10
+local function by_number(a, b)
+  local na, ma = a:match "^(%d+)/?(%d*)$"
+  local nb, mb = b:match "^(%d+)/?(%d*)$"
+  if na and nb then
+    if na ~= nb then return tonumber(na) < tonumber(nb) end
+    return (tonumber(ma) or 0) < (tonumber(mb) or 0)
+  end
+  return a < b
+end
+
+local function keys_of(variants, metric)
+  local seen = {}
+  for _, v in ipairs(variants) do
+    for key in pairs(v.scores[metric]) do seen[key] = true end
+  end
+  local keys = {}
+  for key in pairs(seen) do keys[#keys + 1] = key end
+  table.sort(keys, by_number)
+  return keys
+end
+
+local function values_at(scores, keys, other)
+  local mine, theirs = {}, {}
+  for _, key in ipairs(keys) do
+    if scores[key] and (not other or other[key]) then
+      mine[#mine + 1] = scores[key]
+      if other then theirs[#theirs + 1] = other[key] end
+    end
+  end
+  return mine, theirs
+end
+
+-- ---- one table a metric -------------------------------------------------------------------------
+
+--- The league table of a metric: { metric, goal, keys, best, rows }, rows in order, the best first.
+-- A row: { variant, n, mean, sd, half, low, high }, and unless it is the best: difference,
+-- difference_low, difference_high, pairs, p_raw, p (corrected), tie.
+function M.table(variants, metric, goal)
+  local keys, rows, without = keys_of(variants, metric), {}, {}
+  for place, v in ipairs(variants) do
+    local values = values_at(v.scores[metric], keys)
+    if #values == 0 then without[#without + 1] = { variant = v.name, n = 0 }
+    else
+      local row = stats.mean(values)
+      row.variant, row.place = v.name, place
+      rows[#rows + 1] = row
+    end
+  end
+  table.sort(rows, function(a, b)
+    if a.mean ~= b.mean then
+      if goal == "max" then return a.mean > b.mean end
+      return a.mean < b.mean
+    end
+    return a.place < b.place
+  end)
+  local best, tests, p = rows[1], {}, {}
+  for i, row in ipairs(rows) do
+    local mine, theirs = nil, nil
+    if i > 1 then
+      mine, theirs = values_at(variants[row.place].scores[metric], keys,
+        variants[best.place].scores[metric])
+      row.pairs = #mine
+    end
+    if mine and #mine > 0 then
+      local d = stats.paired(mine, theirs)
+      row.difference, row.difference_low, row.difference_high = d.mean, d.low, d.high
+      row.p_raw = d.p
+      if d.p then tests[#tests + 1], p[#p + 1] = row, d.p end
+    end
+  end
+  for i, corrected in ipairs(stats.holm(p)) do tests[i].p = corrected end
+  for i, row in ipairs(rows) do
+    if i == 1 then row.best = true else row.tie = not row.p or row.p >= LEVEL end
+  end
+  for _, row in ipairs(rows) do row.place = nil end
+  table.move(without, 1, #without, #rows + 1, rows)
+  return { metric = metric, goal = goal, keys = keys, best = best and best.variant, rows = rows }
+end
+
+-- Marks the variants that no other beats in quality, time and memory at once.
+local function mark_pareto(variants, first)
+  local quality = {}
+  for _, row in ipairs(first.rows) do quality[row.variant] = row.mean end
+  local function costs(v)
+    local q = quality[v.name]
+    return { first.goal == "max" and -q or q, v.cost.seconds or 0, v.cost.peak_mb or 0 }
+  end
+  local function beats(a, b)
+    local better = false
+    for i = 1, 3 do
+      if a[i] > b[i] then return false end
+      better = better or a[i] < b[i]
+    end
+    return better
+  end
+  for _, v in ipairs(variants) do
+    v.pareto = quality[v.name] ~= nil
+    for _, other in ipairs(variants) do
+      if v.pareto and other ~= v and quality[other.name] and beats(costs(other), costs(v)) then
+        v.pareto = false
+      end
+    end
+  end
+end
+
+-- ---- warnings -----------------------------------------------------------------------------------
+
+local function range_words(variant, option)
+  local low, high
+  for _, trial in ipairs(variant.tune.trials) do
+    local x = trial.settings and trial.settings[option]
+    if type(x) == "number" then
+      low, high = math.min(low or x, x), math.max(high or x, x)
+    end
+  end
+  return low and high > low and (" (tried %g to %g)"):format(low, high) or ""
+end
+
+local function warn_of(found, variant, say)
+  local t, chosen = variant.tune, variant.selected
+  for _, option in ipairs(chosen and chosen.edges or {}) do
+    local value = chosen.settings and chosen.settings[option]
+    say(variant, "edge", ("the best %s%s lies at the edge of its range%s: widen it"):format(option,
+      type(value) == "number" and (" = %g"):format(value) or value ~= nil and " = " ..
+      tostring(value) or "", range_words(variant, option)))
+  end
+  for _, state in ipairs { "diverged", "failed", "killed", "pruned" } do
+    local n = t.count[state]
+    if n then
+      say(variant, state, ("%d of %d tuning trials %s"):format(n, t.planned, state == "pruned" and
+        "stopped early by pruning" or state))
+    end
+  end
+  for _, run in ipairs(variant.runs) do
+    if run.state == "failed" or run.state == "diverged" or run.state == "killed" then
+      say(variant, run.state, ("the run of seed %s%s %s"):format(run.seed, run.fold and
+        ", fold " .. run.fold or "", run.state == "killed" and "was killed" or run.state))
+    end
+  end
+  -- health: what the runs warned of, each kind once, with the seeds it befell
+  local kinds, order = {}, {}
+  for _, run in ipairs(variant.runs) do
+    for _, warning in ipairs(M.health_of(run)) do
+      if not kinds[warning.kind] then
+        kinds[warning.kind] = { text = warning.text, seeds = {} }
+        order[#order + 1] = warning.kind
+      end
+      table.insert(kinds[warning.kind].seeds, run.key)
+    end
+  end
+  table.sort(order)
+  for _, kind in ipairs(order) do
+    local k = kinds[kind]
+    say(variant, "health", ("%s (%s %s)"):format(k.text, #k.seeds == 1 and "seed" or "seeds",
+      table.concat(k.seeds, ", ")))
+  end
+end
+
+--- What a run warned of: { kind, step, text, help }..., from its run.json, or, of a run without the
+-- watch, from its log.
+function M.health_of(run)
+  if type(run.record.warnings) == "table" then return run.record.warnings end
+  if not run.path then return {} end
+  return require("crun.health").review(run.path)
+end
+
+-- ---- is it fair? --------------------------------------------------------------------------------
+
+local function reasons_against(found)
+  local reasons = {}
+  local function no(text, ...) reasons[#reasons + 1] = text:format(...) end
+  local fewest, of, missing = math.huge, nil, 0
+  for _, v in ipairs(found.variants) do
+    if v.seeds < fewest then fewest, of = v.seeds, v.name end
+    missing = missing + #v.runs - v.done
+  end
+  if fewest < SEEDS then
+    no("%d %s of %s (%d are needed)", fewest, fewest == 1 and "seed" or "seeds", of, SEEDS)
+  end
+  if missing > 0 then no("%d final %s missing", missing, missing == 1 and "run is" or "runs are") end
+  if found.kind == "runs" then
+    no("these are loose runs: whether their settings were selected on validation data, and with " ..
+      "equal budgets, is not known")
+  else
+    if found.state ~= "done" and missing == 0 then no("the sweep is not done") end
+    local metric = found.metric.name
+    if not metric or not metric:find "^val" then
+      no("settings were not selected on validation data%s", metric and " but on " .. metric or "")
+    end
+    local unselected, least, most = nil, math.huge, 0
+    for _, v in ipairs(found.variants) do
+      if not v.selected then unselected = unselected or v.name end
+      least, most = math.min(least, v.tune.planned), math.max(most, v.tune.planned)
+    end
+    if unselected then no("no setting of %s was selected", unselected) end
+    if most > least then no("budgets differ: %d to %d tuning trials a variant", least, most) end
+    if found.unfair then no("the plan itself asks for an unfair comparison") end
+  end
+  return reasons
+end
+
+--- A score in words: four places, or what a large or small one needs.
+function M.text(x, about)
+  local size = math.abs(about or x)
+  return (size >= 100 and "%.2f" or size < 0.001 and size > 0 and "%.2e" or "%.4f"):format(x)
+end
+
+local function list_words(names)
+  if #names < 2 then return names[1] or "" end
+  return table.concat(names, ", ", 1, #names - 1) .. " and " .. names[#names]
+end
+
+local function verdict_of(found, first, allow_unfair)
+  local reasons = reasons_against(found)
+  local v = { metric = first.metric, reasons = reasons, fair = #reasons == 0,
+    refused = #reasons > 0 and not allow_unfair, ties = {}, worse = {} }
+  if not first.best then
+    v.refused = true
+    v.text = ("No winner is named: no run has a value of %s."):format(first.metric)
+    return v
+  end
+  if v.refused then
+    v.text = "No winner is named: " .. table.concat(reasons, "; ") .. "."
+    return v
+  end
+  local rows, keys = first.rows, #first.keys
+  for i = 2, #rows do
+    local list = (rows[i].tie or rows[i].n == 0) and v.ties or v.worse
+    list[#list + 1] = rows[i].variant
+  end
+  local best = rows[1]
+  local score = ("%s %s%s"):format(first.metric, M.text(best.mean), best.half and " ± " ..
+    M.text(best.half) or "")
+  local unit = found.final.folds and found.final.folds > 1 and "pairs of seed and fold" or
+    "seeds"
+  if #rows == 1 then
+    v.text = ("%s has %s; there is nothing to compare it with."):format(best.variant, score)
+  elseif #v.ties == 0 then
+    v.winner = best.variant
+    local p = 0
+    for i = 2, #rows do p = math.max(p, rows[i].p) end
+    v.text = ("%s wins with %s, %s better than %s; every other is worse (p %s after Holm's " ..
+      "correction, %d %s)."):format(best.variant, score, M.text(math.abs(rows[2].difference)),
+      rows[2].variant, p < 0.0005 and "< 0.0005" or ("<= %.3f"):format(p), keys, unit)
+  else
+    v.text = ("No single winner: %s leads with %s, but %s %s not told apart from it by %d %s%s.")
+      :format(best.variant, score, list_words(v.ties), #v.ties == 1 and "is" or "are", keys, unit,
+        #v.worse > 0 and ("; %s %s worse"):format(list_words(v.worse), #v.worse == 1 and "is" or
+          "are") or "")
+  end
+  if #reasons > 0 then
+    v.text = "NOT A FAIR COMPARISON (" .. table.concat(reasons, "; ") .. "). " .. v.text
+  end
+  return v
+end
+
+-- ---- all of it ----------------------------------------------------------------------------------
+
+local function complete(found, opts)
+  local o = options.check("compare", opts, { metric = "any?", allow_unfair = { "boolean", false } })
+  local metrics = metrics_of(found, o.metric)
+  found.metrics, found.tables, found.warnings = metrics, {}, {}
+  for _, v in ipairs(found.variants) do fill_scores(v, metrics) end
+  for i, metric in ipairs(metrics) do
+    found.tables[i] = M.table(found.variants, metric, M.goal(metric, found.metric))
+  end
+  mark_pareto(found.variants, found.tables[1])
+  local function say(variant, kind, text)
+    found.warnings[#found.warnings + 1] = { variant = variant.name, kind = kind, text = text }
+  end
+  for _, v in ipairs(found.variants) do warn_of(found, v, say) end
+  if found.damaged_lines > 0 then
+    found.warnings[#found.warnings + 1] = { kind = "damaged",
+      text = ("%d lines of plan.jsonl or trials.jsonl cannot be read"):format(found.damaged_lines) }
+  end
+  found.verdict = verdict_of(found, found.tables[1], o.allow_unfair)
+  return found
+end
+
+--- All that a sweep folder says, as a table; see the head of compare.lua.
+-- opts: metric, a name or a list (those the plan reports); allow_unfair (false): name a winner all
+-- the same, and say so. Returns { name, path, state, metric, metrics, variants, tables, warnings,
+-- verdict, test_looks }. It writes nothing.
+function M.collect(path, opts) return complete(folder.read_sweep(path), opts) end
+
+--- The same of runs (as runs.open gives them) that belong to no sweep: those that differ in seed and
+-- fold alone are one variant.
+function M.of_runs(list, opts) return complete(folder.read_runs(list), opts) end
+
+return M
