@@ -31,6 +31,7 @@ local options = require "crun.options"
 local progress = require "crun.progress"
 local provenance = require "crun.provenance"
 local runs = require "crun.runs"
+local trials = require "crun.sweep.trial"
 
 local M = {}
 local Run = { __name = "crun.run" }
@@ -69,8 +70,12 @@ local function random_hex()
   return ("%02x%02x%02x"):format(bytes:byte(1, 3))
 end
 
-local function new_folder(name)
+local function new_folder(name, trial)
   local out = runs.out()
+  if trial then                                  -- the sweep knows where its trials lie
+    cio.mkdir(out .. "/" .. name)
+    return out .. "/" .. name
+  end
   local path
   repeat
     path = ("%s/%s-%s-%s"):format(out, name, os.date("%Y%m%d-%H%M%S"), random_hex())
@@ -114,6 +119,7 @@ end
 function Run:disk_failed(what, message)
   message = bare(message)
   if self.bar then self.bar:clear() end
+  if not self.record then crun.fail("run", ("%s was not written: %s"):format(what, message), EXIT_DISK) end
   self:mark("failed", EXIT_DISK, message)
   crun.fail("run", ("%s was not written: %s; nothing saved before is damaged: %s; make room, then: crun resume %s")
     :format(what, message, self:last_words(), self.path), EXIT_DISK)
@@ -201,6 +207,7 @@ function Run:resume(found)
   if self.found then
     local c = self.found.counters
     self.place, self.best, self.seconds, self.saves = c.place, c.best, c.seconds, c.saves
+    self.images, self.step_seconds, self.peak_mb = c.images or 0, c.step_seconds or 0, c.peak_mb or 0
     self.values, self.saved = c.values or {}, { epoch = c.place.epoch, step = c.place.step,
       step_in_epoch = c.place.step_in_epoch }
   end
@@ -224,7 +231,7 @@ function Run:resume(found)
 end
 
 function Run:begin(name, entries, cfg)
-  self.path = new_folder(name)
+  self.path = new_folder(name, self.trial)
   local now = cio.time()
   local record = provenance.describe()
   record.state, record.started, record.start_time, record.sessions = "running", now, iso(now),
@@ -233,12 +240,42 @@ function Run:begin(name, entries, cfg)
   for _, e in ipairs(entries) do
     if e.path == "seed" then record.seed = e.value end
   end
+  if self.trial then
+    local t = self.trial
+    record.sweep, record.trial = t.sweep:match("([^/]+)/*$"), t.number
+    record.variant, record.phase, record.fold = t.variant, t.phase, t.fold
+  end
   self.record = record
   cio.write_file(self.path .. "/config.json",
     cio.json_encode(cfg and config.record(cfg) or { settings = { _ = 0 }, origin = { _ = "" } }) ..
       "\n")
   self:write_record()
   say(self, "run folder: " .. self.path)
+end
+
+-- The folder of the trial this process is, with its lock held: another process that still works on it,
+-- left over from a sweep that was killed, keeps us out. Returns the run to go on with, or nil: it begins.
+function Run:take_trial(name, entries)
+  local path = runs.out() .. "/" .. name
+  self:writing("the run folder", cio.mkdir, path)
+  local ok, lock, holder = pcall(crun.process.lock, path .. "/lock", tostring(cio.getpid()))
+  if not ok then self:disk_failed("the lock", lock) end
+  self.lock = lock
+  if not self.lock then
+    crun.fail("start", ("%s is being run by process %s"):format(path, holder), EXIT_USAGE)
+  end
+  local found = runs.open(path)
+  if not found then return nil end
+  if found.state == "done" then
+    say(self, path .. " is done already")
+    crun.exit(0)
+  end
+  found.state = "lost"                           -- whatever it says: nobody else holds the lock
+  local differs = difference(runs.config(found).settings, entries)
+  if differs then
+    crun.fail("start", ("%s was begun with other settings: %s"):format(path, differs), EXIT_CONFIG)
+  end
+  return found
 end
 
 --- crun.start(cfg, { name = }): a run folder, a new one or, with --resume, one to go on with. cfg
@@ -253,7 +290,7 @@ function M.start(cfg, opts)
   local self = setmetatable({
     place = { epoch = 0, loop = 0, step_in_epoch = 0, step_in_loop = 0, step = 0, over = false },
     objects = {}, values = {}, own_values = {}, copied = {}, saves = 0, seconds = 0,
-    metrics_bytes = 0, clock = cio.monotonic(),
+    metrics_bytes = 0, clock = cio.monotonic(), images = 0, step_seconds = 0, peak_mb = 0, looks = 0,
   }, Run)
   local entries = cfg and config.entries(cfg) or {}
   if main.dry_run then
@@ -267,7 +304,13 @@ function M.start(cfg, opts)
   end
   self.stop_at = main.max_time and self.clock + seconds_of("max-time", main.max_time)
   self.save_every = main.checkpoint_every and seconds_of("checkpoint-every", main.checkpoint_every)
-  local found = main.resume and run_to_resume(main.resume, entries)
+  self.trial = trials.current()
+  local found
+  if self.trial then
+    found = self:take_trial(clean_name(main.name or trials.folder(self.trial.number, self.trial.variant)), entries)
+  elseif main.resume then
+    found = run_to_resume(main.resume, entries)
+  end
   if main.resume and not found then
     say(self, "no unfinished run of this script with these settings: a new one begins")
   end
@@ -275,7 +318,8 @@ function M.start(cfg, opts)
     self:resume(found)
   else
     self:writing("the run folder", self.begin, self,
-      clean_name(main.name or o.name or script_name()), entries, cfg)
+      clean_name(main.name or self.trial and trials.folder(self.trial.number, self.trial.variant) or o.name or
+        script_name()), entries, cfg)
   end
   if not found then self:copy_sources() end
   self.summary_values = runs.summary { path = self.path }
@@ -339,7 +383,8 @@ local function save(self, name, opts)
   local place = self.place
   local ok, message, kind = checkpoint.save(self.path .. "/checkpoints", name, self.objects, {
     place = place, best = self.best, saves = self.saves, seconds = self.seconds,
-    values = self.values, metrics_bytes = self.metrics_bytes,
+    values = self.values, metrics_bytes = self.metrics_bytes, images = self.images,
+    step_seconds = self.step_seconds, peak_mb = self:peak(),
   }, opts)
   if kind == "unhealthy" then self:diverged(message .. " holds a value that is not finite") end
   if not ok then self:disk_failed("the checkpoint", message) end
@@ -422,6 +467,19 @@ function Run:poll(between_steps)
   crun.exit(EXIT_STOPPED)
 end
 
+-- A trial that may be pruned stops at its rung, with the checkpoint that has just been written, and waits there
+-- until the others of its rung are in.
+function Run:stop_at_rung()
+  local rung = self.trial and self.trial.rung
+  if not rung or self.place.epoch < rung or self.place.epoch == 0 then return end
+  self.ended = true
+  self:write_summary()
+  self:mark("stopped", EXIT_STOPPED, "rung")
+  if self.bar then self.bar:clear() end
+  say(self, ("waits after epoch %d for the other trials of its rung"):format(self.place.epoch))
+  crun.exit(EXIT_STOPPED)
+end
+
 function Run:diverged(what)
   local p = self.place
   local text = ("%s at step %d (epoch %d, step %d of it); %s"):format(what,
@@ -471,6 +529,7 @@ function Run:epochs(n)
     if self.in_epoch then end_epoch(self, false) end
     self:poll(true)
     if place.over or place.epoch >= n then return nil end
+    self:stop_at_rung()
     self.in_epoch, self.loop, self.skip = true, 0, place.step_in_epoch > 0
     self.bar:open_epoch(place.epoch + 1)
     return place.epoch + 1
@@ -576,6 +635,7 @@ function Run:steps(source, state, control, closing)
       self.in_step = false
       place.step, place.step_in_epoch = place.step + 1, place.step_in_epoch + 1
       place.step_in_loop = place.step_in_loop + 1
+      self.images, self.step_seconds = self.images + images, self.step_seconds + now - began
       if bar then bar:advance(place.step_in_epoch, images, now - began) end
       self:poll(true)
       if self.save_every and now - self.clock > self.save_every then self:save() end
@@ -630,6 +690,7 @@ function Run:log(values, prefix)
       crun.fail("run:log", "names are texts, got " .. options.say(key))
     end
     local name = (prefix or "") .. key
+    trials.check_name("run:log", name)
     numbers[name] = self:number("run:log", name, value)
     if name:find("loss", 1, true) then self:check_loss(numbers[name], name) end
   end
@@ -676,11 +737,21 @@ end
 
 -- ---- results ------------------------------------------------------------------------------------
 
+-- The most memory that tensors took, in MB, over all sessions of the run.
+function Run:peak()
+  self.peak_mb = math.max(self.peak_mb, math.floor(crun.memory().peak / 104857.6 + 0.5) / 10)
+  return self.peak_mb
+end
+
 -- What summary.json holds: the last value of all that was logged, the best, and the script's own
 -- results, which win.
 function Run:write_summary()
   local all = { epochs = self.place.epoch, steps = self.place.step,
     seconds = math.floor((self.seconds + cio.monotonic() - self.clock) * 1000 + 0.5) / 1000 }
+  all.peak_mb = self:peak()
+  if self.images > 0 and self.step_seconds > 0 then
+    all["train/images_per_second"] = math.floor(self.images / self.step_seconds + 0.5)
+  end
   for name, value in pairs(self.values) do all[name] = value end
   if self.best then all["best/value"], all["best/epoch"] = self.best.value, self.best.epoch end
   for name, value in pairs(self.summary_values) do all[name] = value end
@@ -699,6 +770,7 @@ function Run:summary(values)
     if type(name) ~= "string" then
       crun.fail("run:summary", "names are texts, got " .. options.say(name))
     end
+    trials.check_name("run:summary", name)
     if type(value) ~= "string" and type(value) ~= "boolean" then
       value = self:number("run:summary", name, value)
     end
@@ -706,6 +778,26 @@ function Run:summary(values)
   end
   self:write_summary()
   self:poll()
+  return self
+end
+
+--- Looks at test data: `run:test(function() ... end)` calls the function and returns what it returns. In a sweep
+-- that is still being tuned it does not, and returns nothing: test people must not choose the settings. Looks are
+-- counted in run.json (test_looks); one that a resumed run repeats is the same look.
+function Run:test(f)
+  options.check_value("run:test", "what looks at test data", f, "callable")
+  if trials.locked() then return end
+  self.looks = self.looks + 1
+  if self.looks > (self.record.test_looks or 0) then
+    self.record.test_looks = self.looks
+    self:writing("run.json", self.write_record, self)
+  end
+  return f()
+end
+
+--- Keeps what a report shows of embeddings: { embeddings =, labels =, images = }; see crun.evidence.
+function Run:embeddings(name, set)
+  require("crun.evidence").write(self, name, set)
   return self
 end
 
