@@ -1,0 +1,395 @@
+/* conv_block.c - convolution, batch norm, residual, ReLU and max pooling as one operator, on images
+ * whose channels lie innermost
+ *
+ *   x [B H W C], weight [O C K L], bias [O], gamma, beta, running_mean, running_var [O],
+ *   residual [B H' W' O]   ->   [B H' W' O], or with pool = 2 [B H'/2 W'/2 O], rounded down
+ *
+ *   y = conv2d(x, weight) + bias          v = gamma (y - mean) / sqrt(var + eps) + beta + residual
+ *   out = pool(activation(v))
+ *
+ * Everything but x and weight may be nil. running_mean and running_var come together and say that
+ * there is a batch norm; gamma and beta are 1 and 0 without them given. A residual and pool = 2
+ * exclude each other. The arithmetic is that of conv2d, batch_norm, relu and max_pool2d: mean and
+ * var are those of the batch in training, which moves the running ones, and the running ones else.
+ * A NaN is the largest of a window; of equals the first takes the gradient.
+ *
+ * Passes over memory: the sums of y and y^2 are taken while the convolution writes y; a second pass
+ * reads y and writes out. The way back reads the pooled out and its gradient for the two sums of
+ * batch norm (a pooled value gives its normalised y back: (out - beta) / gamma), then turns y into
+ * its own gradient in place. Kept for it: y, and out, which the next layer keeps anyway. Without
+ * batch norm and pooling out is made in the place of y and only out is kept. In evaluation without
+ * gradients the batch norm is folded into the weights, and a few images at a time go through.
+ * Ioffe, Szegedy, "Batch normalization", ICML 2015; He et al., CVPR 2016. */
+#include <math.h>
+#include <string.h>
+
+#include "autograd/op.h"
+#include "kernels/batch_stats.h"
+#include "kernels/block_pass.h"
+#include "kernels/conv_nhwc.h"
+
+enum { X, WEIGHT, BIAS, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR, RESIDUAL };
+enum { STRIDE, PADDING, MOMENTUM, EPS, TRAINING, ACTIVATION, POOL };
+
+static const cr_input inputs[] = {
+  [X]            = { "x",            "B H W C", CR_TREAL, 0 },
+  [WEIGHT]       = { "weight",       "O C K L", CR_TREAL, 0 },
+  [BIAS]         = { "bias",         "O",       CR_TREAL, CR_OPTIONAL },
+  [GAMMA]        = { "gamma",        "O",       CR_TREAL, CR_OPTIONAL },
+  [BETA]         = { "beta",         "O",       CR_TREAL, CR_OPTIONAL },
+  [RUNNING_MEAN] = { "running_mean", "O",       CR_TREAL, CR_OPTIONAL | CR_NOGRAD | CR_INPLACE },
+  [RUNNING_VAR]  = { "running_var",  "O",       CR_TREAL, CR_OPTIONAL | CR_NOGRAD | CR_INPLACE },
+  [RESIDUAL]     = { "residual",     "B P Q O", CR_TREAL, CR_OPTIONAL },
+  { 0 }
+};
+static const cr_output outputs[] = { { "out", NULL, CR_TREAL }, { 0 } };
+
+static const cr_option options[] = {
+  [STRIDE]     = { "stride",   1, 1, INFINITY, "step of the window, one number or height and width",
+                   CR_COUNTS },
+  [PADDING]    = { "padding",  0, 0, INFINITY,
+                   "zeros around the image, one number or height and width", CR_COUNTS },
+  [MOMENTUM]   = { "momentum", 0.1, 0, 1, "weight of the new batch in the running statistics",
+                   CR_NUMBER },
+  [EPS]        = { "eps",      1e-5, 0, INFINITY, "added to the variance", CR_NUMBER },
+  [TRAINING]   = { "training", 1, 0, 1, "normalise by the batch, else by the running statistics",
+                   CR_FLAG },
+  [ACTIVATION] = { "activation", 0, 0, 0, "what follows", CR_CHOICE, "none relu" },
+  [POOL]       = { "pool",     1, 1, 2, "side of the windows of which the largest is kept",
+                   CR_COUNT },
+  { 0 }
+};
+
+/* ---- what a call is made of ------------------------------------------------------------------ */
+
+/* Sizes and pieces of memory, laid out by the same walk in check (where base is NULL and the bytes
+ * are counted), forward and backward. */
+typedef struct plan {
+  cr_conv conv;
+  cr_block block;
+  bool norm, training, folded, residual, keep_y;
+  int64_t places, chunk;            /* values of a filter in y; images at a time */
+  size_t conv_bytes;
+  double *mean, *rstd;              /* saved, with y when it is kept */
+  real *y;
+} plan;
+
+/* whether the call has a batch norm, a residual: backward no longer sees those inputs */
+enum { HAS_NORM = 'a', HAS_RESIDUAL = 'b' };
+
+typedef struct room { unsigned char *base; size_t bytes; } room;
+
+static void *take(room *r, int64_t n, size_t size) {
+  void *at = r->base == NULL ? NULL : r->base + r->bytes;
+  r->bytes += ((size_t)n * size + 63) & ~(size_t)63;
+  return at;
+}
+
+static bool plan_of(cr_call *c, plan *p, cr_error *err) {
+  cr_window *w = &p->conv.window;
+  *p = (plan){ .conv = { .images = c->dim['B'], .channels = c->dim['C'], .filters = c->dim['O'],
+                         .groups = 1, .window = { .in = { c->dim['H'], c->dim['W'] },
+                                                  .kernel = { c->dim['K'], c->dim['L'] } } },
+               .norm = c->dim[HAS_NORM] != 0, .residual = c->dim[HAS_RESIDUAL] != 0 };
+  w->dilation[0] = w->dilation[1] = 1;
+  if (!cr_option_counts(c, STRIDE, 2, 1, w->stride, err) ||
+      !cr_option_counts(c, PADDING, 2, 0, w->padding, err) || !cr_window_set(w, false, err))
+    return false;
+  p->block = (cr_block){ .images = p->conv.images, .height = w->out[0], .width = w->out[1],
+                         .channels = p->conv.filters, .relu = c->option[ACTIVATION] != 0,
+                         .pool = c->option[POOL] == 2 };
+  p->places = p->conv.images * w->out[0] * w->out[1];
+  p->training = p->norm && c->option[TRAINING] != 0;
+  p->folded = p->norm && !p->training && !c->wants_grad;
+  p->keep_y = (p->norm && !p->folded) || p->block.pool;
+  p->chunk = p->conv.images;
+  if (!c->wants_grad && !p->training && p->block.pool) {
+    /* so that y stays in the cache */
+    int64_t image = w->out[0] * w->out[1] * p->conv.filters, most = (2 << 20) / (image + 1) + 1;
+    if (p->chunk > most) p->chunk = most;
+  }
+  return true;
+}
+
+static room saved_room(cr_call *c, plan *p) {
+  room r = { c->saved, 0 };
+  if (!c->wants_grad || !p->keep_y) return r;
+  p->mean = take(&r, p->conv.filters, sizeof(double));
+  p->rstd = take(&r, p->conv.filters, sizeof(double));
+  p->y = take(&r, p->places * p->conv.filters, sizeof(real));
+  return r;
+}
+
+typedef struct forward_room {
+  real *mean, *scale, *shift, *weight, *bias;
+  double *sums;
+  void *conv;
+} forward_room;
+
+static room forward_rooms(cr_call *c, plan *p, forward_room *f) {
+  room r = { c->scratch, 0 };
+  int64_t n = p->conv.filters;
+  cr_conv some = p->conv;
+  some.images = p->chunk;
+  f->mean = take(&r, n, sizeof(real));
+  f->scale = take(&r, n, sizeof(real));
+  f->shift = take(&r, n, sizeof(real));
+  f->sums = take(&r, 2 * n, sizeof(double));
+  f->bias = take(&r, n, sizeof(real));
+  if (p->folded)
+    f->weight = take(&r, n * p->conv.channels * c->dim['K'] * c->dim['L'], sizeof(real));
+  if (p->keep_y && !c->wants_grad) {
+    p->mean = take(&r, n, sizeof(double));
+    p->rstd = take(&r, n, sizeof(double));
+    p->y = take(&r, p->chunk * (p->places / (p->conv.images + !p->conv.images)) * n, sizeof(real));
+  }
+  f->conv = take(&r, (int64_t)cr_conv_nhwc_scratch(&some, CR_CONV_FORWARD), 1);
+  return r;
+}
+
+typedef struct backward_room {
+  real *mean, *scale, *shift, *slope, *constant, *h;
+  double *sums;
+  void *sums_parts, *conv;
+} backward_room;
+
+static room backward_rooms(cr_call *c, plan *p, backward_room *b) {
+  room r = { c->scratch, 0 };
+  int64_t n = p->conv.filters;
+  size_t conv = 0;
+  b->mean = take(&r, n, sizeof(real));
+  b->scale = take(&r, n, sizeof(real));
+  b->shift = take(&r, n, sizeof(real));
+  b->slope = take(&r, n, sizeof(real));
+  b->constant = take(&r, n, sizeof(real));
+  b->sums = take(&r, 2 * n, sizeof(double));
+  b->sums_parts = take(&r, (int64_t)cr_block_sums_scratch(&p->block), 1);
+  /* the gradient at v, where neither y nor the gradient of the residual is its place */
+  b->h = NULL;
+  if (p->residual ? !c->want[RESIDUAL] : !p->keep_y && p->block.relu)
+    b->h = take(&r, p->places * n, sizeof(real));
+  if (c->want[X]) conv = cr_conv_nhwc_scratch(&p->conv, CR_CONV_GRAD_X);
+  if (c->want[WEIGHT]) {
+    size_t bytes = cr_conv_nhwc_scratch(&p->conv, CR_CONV_GRAD_WEIGHT);
+    if (bytes > conv) conv = bytes;
+  }
+  b->conv = take(&r, (int64_t)conv, 1);
+  return r;
+}
+
+static bool check(cr_call *c, cr_error *err) {
+  plan p;
+  char got[CR_SHAPE_TEXT];
+  if (!c->in[RUNNING_MEAN] != !c->in[RUNNING_VAR])
+    return cr_fail(err, CR_EVALUE, "running_mean and running_var come together");
+  if (!c->in[RUNNING_MEAN] && (c->in[GAMMA] || c->in[BETA]))
+    return cr_fail(err, CR_EVALUE, "gamma and beta need running_mean and running_var");
+  c->dim[HAS_NORM] = c->in[RUNNING_MEAN] != NULL;
+  c->dim[HAS_RESIDUAL] = c->in[RESIDUAL] != NULL;
+  if (!plan_of(c, &p, err)) return false;
+  int64_t H = p.block.height, W = p.block.width, pool = (int64_t)c->option[POOL];
+  if (p.training && p.places < 2)
+    return cr_fail(err, CR_ESHAPE,
+                   "training needs 2 values or more of each filter, got x of shape %s",
+                   cr_shape_text(4, c->in[X]->shape, got));
+  if (H < pool || W < pool)
+    return cr_fail(err, CR_ESHAPE,
+                   "pool needs 2 rows and columns or more, the convolution makes %lld x %lld",
+                   (long long)H, (long long)W);
+  if (p.residual && pool > 1)
+    return cr_fail(err, CR_EVALUE, "a residual and pool = 2 exclude each other");
+  if (p.residual && (c->dim['P'] != H || c->dim['Q'] != W))
+    return cr_fail(err, CR_ESHAPE,
+                   "residual must be as the convolution's %lld x %lld images, got %s",
+                   (long long)H, (long long)W, cr_shape_text(4, c->in[RESIDUAL]->shape, got));
+  forward_room f;
+  backward_room b;
+  c->saved_bytes = saved_room(c, &p).bytes;
+  c->scratch_bytes = forward_rooms(c, &p, &f).bytes;
+  if (c->wants_grad) c->backward_scratch_bytes = backward_rooms(c, &p, &b).bytes;
+  cr_out_shape(c, 0, 4, (int64_t[]){ c->dim['B'], H / pool, W / pool, c->dim['O'] });
+  return true;
+}
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+/* Mean and variance from the sums of y and y^2; where these cancel, from y once more. */
+static void moments(const plan *p, const double *sums) {
+  int64_t n = p->conv.filters;
+  double count = (double)p->places;
+  bool cancelled = false;
+  for (int64_t o = 0; o < n; o++) {
+    p->mean[o] = sums[o] / count;
+    double square = sums[n + o] / count;
+    p->rstd[o] = square - p->mean[o] * p->mean[o];
+    cancelled |= !(p->rstd[o] > 1e-3 * square);
+  }
+  if (!cancelled) return;
+  for (int64_t o = 0; o < n; o += CR_STATS_WIDTH) {
+    int64_t width = n - o < CR_STATS_WIDTH ? n - o : CR_STATS_WIDTH;
+    cr_stats_column_moments(p->y + o, p->places, n, width, p->mean + o, p->rstd + o);
+  }
+}
+
+/* Fills mean and rstd, from the batch or the running statistics, and moves the latter. */
+static void settle(cr_call *c, const plan *p, const double *sums) {
+  real *mean = cr_reals(c->in[RUNNING_MEAN]), *var = cr_reals(c->in[RUNNING_VAR]);
+  double momentum = c->option[MOMENTUM], count = (double)p->places;
+  if (p->training) moments(p, sums);
+  for (int64_t o = 0; o < p->conv.filters; o++) {
+    double v = p->training ? p->rstd[o] : (double)var[o];
+    if (p->training) {
+      mean[o] = (real)((1 - momentum) * (double)mean[o] + momentum * p->mean[o]);
+      var[o] = (real)((1 - momentum) * (double)var[o] + momentum * v * count / (count - 1));
+    } else {
+      p->mean[o] = (double)mean[o];
+    }
+    p->rstd[o] = 1 / sqrt(v + c->option[EPS]);
+  }
+}
+
+static real entry(const cr_tensor *t, int64_t i, real otherwise) {
+  return t ? cr_reals(t)[i] : otherwise;
+}
+
+/* What batch norm does to each channel, or nothing. */
+static void channel_map(const cr_call *c, plan *p, real *mean, real *scale, real *shift) {
+  bool maps = p->norm && !p->folded;
+  for (int64_t o = 0; o < p->conv.filters; o++) {
+    mean[o] = maps ? (real)p->mean[o] : 0;
+    scale[o] = maps ? (real)(p->rstd[o] * (double)entry(c->in[GAMMA], o, 1)) : 1;
+    shift[o] = maps ? entry(c->in[BETA], o, 0) : 0;
+  }
+  p->block.mean = mean;
+  p->block.scale = scale;
+  p->block.shift = shift;
+}
+
+/* conv(x, w) scaled and shifted by the running statistics is a convolution: w scale, (bias - mean)
+ * scale + beta */
+static void fold(const cr_call *c, const forward_room *f) {
+  int64_t n = c->dim['O'], each = c->dim['C'] * c->dim['K'] * c->dim['L'];
+  const real *w = cr_reals(c->in[WEIGHT]);
+  for (int64_t o = 0; o < n; o++) {
+    double var = (double)cr_reals(c->in[RUNNING_VAR])[o];
+    double scale = (double)entry(c->in[GAMMA], o, 1) / sqrt(var + c->option[EPS]);
+    double from = (double)entry(c->in[BIAS], o, 0) - (double)cr_reals(c->in[RUNNING_MEAN])[o];
+    f->bias[o] = (real)(from * scale + (double)entry(c->in[BETA], o, 0));
+    for (int64_t k = o * each; k < (o + 1) * each; k++)
+      f->weight[k] = (real)((double)w[k] * scale);
+  }
+}
+
+static void forward(cr_call *c) {
+  plan p;
+  forward_room f;
+  plan_of(c, &p, NULL);
+  saved_room(c, &p);
+  forward_rooms(c, &p, &f);
+  const real *weight = cr_reals(c->in[WEIGHT]), *bias = c->in[BIAS] ? cr_reals(c->in[BIAS]) : NULL;
+  if (p.folded) {
+    fold(c, &f);
+    weight = f.weight;
+    bias = f.bias;
+  }
+  const cr_window *w = &p.conv.window;
+  int64_t in = w->in[0] * w->in[1] * p.conv.channels, n = p.conv.filters;
+  int64_t image = w->out[0] * w->out[1] * n;
+  int64_t image_out = p.block.pool ? w->out[0] / 2 * (w->out[1] / 2) * n : image;
+  bool mapped = false, plain = !p.keep_y && !p.residual && !p.block.relu;
+  for (int64_t at = 0; at < p.conv.images; at += p.chunk) {
+    cr_conv some = p.conv;
+    some.images = p.conv.images - at < p.chunk ? p.conv.images - at : p.chunk;
+    real *out = cr_reals(c->out[0]) + at * image_out, *y = p.keep_y ? p.y : out;
+    cr_conv_nhwc_forward(&some, cr_reals(c->in[X]) + at * in, weight, bias, y,
+                         p.training ? f.sums : NULL, f.conv);
+    if (plain) continue;
+    if (!mapped) {
+      if (p.norm && !p.folded) settle(c, &p, f.sums);
+      channel_map(c, &p, f.mean, f.scale, f.shift);
+      mapped = true;
+    }
+    p.block.images = some.images;
+    cr_block_forward(&p.block, y, p.residual ? cr_reals(c->in[RESIDUAL]) + at * image : NULL, out);
+  }
+}
+
+/* ---- backward -------------------------------------------------------------------------------- */
+
+/* Whether (out - shift) / scale gives y - mean back in every channel, to three digits less than it
+ * was known. */
+static bool invertible(const plan *p) {
+  for (int64_t o = 0; o < p->conv.filters; o++) {
+    double gamma = fabs((double)p->block.scale[o] / p->rstd[o]);
+    if (!(gamma > 1e-3 * fabs((double)p->block.shift[o])) || !(gamma > 1e-9)) return false;
+  }
+  return true;
+}
+
+/* Sums of h and h (y - mean), and h itself where there is a residual */
+static void take_sums(cr_call *c, plan *p, backward_room *b) {
+  const real *out = c->out[0] ? cr_reals(c->out[0]) : NULL, *g = cr_reals(c->gout[0]);
+  cr_block *k = &p->block;
+  if (p->residual) {
+    if (c->gin[RESIDUAL]) b->h = cr_reals(c->gin[RESIDUAL]);
+    cr_block_sums_by_out(k, p->places, p->keep_y ? p->y : out, k->mean, out, g, b->h, b->sums,
+                         b->sums_parts);
+  } else if (!p->keep_y) {
+    /* no batch norm and out in the place of y: h is the gradient of y */
+    cr_block_sums_by_out(k, p->places, out, k->mean, out, g, b->h, b->sums, b->sums_parts);
+  } else if (k->pool && p->norm && invertible(p)) {
+    int64_t places = k->images * (k->height / 2) * (k->width / 2), n = k->channels;
+    cr_block_sums_by_out(k, places, out, k->shift, out, g, NULL, b->sums, b->sums_parts);
+    for (int64_t o = 0; o < n; o++) b->sums[n + o] /= (double)k->scale[o];
+  } else if (p->norm || c->gin[BIAS]) {
+    cr_block_sums(k, p->y, g, b->sums, b->sums_parts);
+  }
+}
+
+static void parameter_gradients(cr_call *c, const plan *p, const backward_room *b) {
+  int64_t n = p->conv.filters;
+  double count = (double)p->places;
+  for (int64_t o = 0; o < n; o++) {
+    double sum = b->sums[o], product = b->sums[n + o], scale = (double)p->block.scale[o];
+    b->slope[o] = b->constant[o] = 0;
+    if (p->training) {
+      b->slope[o] = (real)(-scale * p->rstd[o] * p->rstd[o] * product / count);
+      b->constant[o] = (real)(-scale * sum / count);
+    }
+    if (c->gin[GAMMA]) cr_reals(c->gin[GAMMA])[o] = (real)(product * p->rstd[o]);
+    if (c->gin[BETA]) cr_reals(c->gin[BETA])[o] = (real)sum;
+    /* the mean of the batch takes a bias out again */
+    if (c->gin[BIAS]) cr_reals(c->gin[BIAS])[o] = p->training ? 0 : (real)(scale * sum);
+  }
+}
+
+static void backward(cr_call *c) {
+  plan p;
+  backward_room b;
+  plan_of(c, &p, NULL);
+  saved_room(c, &p);
+  backward_rooms(c, &p, &b);
+  channel_map(c, &p, b.mean, b.scale, b.shift);
+  take_sums(c, &p, &b);
+  parameter_gradients(c, &p, &b);
+  const real *gy = b.h ? b.h : cr_reals(c->gout[0]);
+  if (p.keep_y) {
+    if (p.residual) p.block.relu = false;       /* h has been through it */
+    cr_block_backward(&p.block, gy, b.slope, b.constant, p.y);
+    gy = p.y;
+  }
+  if (c->gin[X])
+    cr_conv_nhwc_grad_x(&p.conv, cr_reals(c->in[WEIGHT]), gy, cr_reals(c->gin[X]), b.conv);
+  if (c->gin[WEIGHT])
+    cr_conv_nhwc_grad_weight(&p.conv, cr_reals(c->in[X]), gy, cr_reals(c->gin[WEIGHT]), b.conv);
+}
+
+const cr_op cr_op_conv_block = {
+  .name = "conv_block",
+  .help = "convolution of images [B H W C], batch norm, residual, ReLU and max pooling in one",
+  .formula = "out = pool(activation(batch_norm(conv(x, weight) + bias) + residual))",
+  .paper = "Ioffe, Szegedy, \"Batch normalization\", ICML 2015",
+  .inputs = inputs, .outputs = outputs, .options = options,
+  .backward_reads = CR_READS_IN0 | CR_READS_IN1 | CR_READS_IN3 | CR_READS_IN4 | CR_READS_OUT0,
+  .check = check, .forward = forward, .backward = backward,
+};
