@@ -3,6 +3,8 @@
 
 #include "base/pool.h"
 #include "kernels/conv_columns.h"
+#include "kernels/conv_entry.h"
+#include "kernels/winograd.h"
 
 enum { SUM_BLOCKS = 64 };
 
@@ -35,7 +37,7 @@ static void sum_block(void *context, int64_t block, int worker) {
            j->y + first * j->filters, part, part + j->filters);
 }
 
-static void add_parts(int64_t blocks, int64_t filters, const double *part, double *sums) {
+void cr_conv_add_parts(int64_t blocks, int64_t filters, const double *part, double *sums) {
   for (int64_t o = 0; o < 2*filters; o++) {
     double sum = 0;
     for (int64_t b = 0; b < blocks; b++) sum += part[2*b*filters + o];
@@ -43,7 +45,14 @@ static void add_parts(int64_t blocks, int64_t filters, const double *part, doubl
   }
 }
 
+cr_conv_algorithm cr_conv_choose(const cr_conv *v, cr_conv_pass pass) {
+  (void)pass;
+  bool wanted = v->algorithm == CR_CONV_AUTO || v->algorithm == CR_CONV_WINOGRAD;
+  return wanted && cr_winograd_can(v) ? CR_CONV_WINOGRAD : CR_CONV_COLUMNS;
+}
+
 size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
+  if (cr_conv_choose(v, pass) == CR_CONV_WINOGRAD) return cr_winograd_scratch(v, pass);
   size_t sums = pass == CR_CONV_FORWARD ? (size_t)(2 * SUM_BLOCKS * v->filters) * sizeof(double) : 0;
   size_t bytes = cr_conv_columns_scratch(v, pass);
   return bytes > sums ? bytes : sums;
@@ -51,20 +60,41 @@ size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
 
 void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
                           real *y, double *sums, void *scratch) {
+  if (cr_conv_choose(v, CR_CONV_FORWARD) == CR_CONV_WINOGRAD) {
+    cr_winograd_forward(v, x, weight, bias, y, sums, scratch);
+    return;
+  }
   cr_conv_columns_forward(v, x, weight, bias, y, scratch);
   if (sums == NULL) return;
   sum_job j = sums_of(v);
   j.y = y, j.part = scratch;
   cr_pool_run(j.blocks, sum_block, &j);
-  add_parts(j.blocks, v->filters, j.part, sums);
+  cr_conv_add_parts(j.blocks, v->filters, j.part, sums);
 }
 
 void cr_conv_nhwc_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
                          void *scratch) {
-  cr_conv_columns_grad_x(v, weight, gy, gx, scratch);
+  if (cr_conv_choose(v, CR_CONV_GRAD_X) == CR_CONV_WINOGRAD)
+    cr_winograd_grad_x(v, weight, gy, gx, scratch);
+  else cr_conv_columns_grad_x(v, weight, gy, gx, scratch);
 }
 
 void cr_conv_nhwc_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gw,
                               void *scratch) {
-  cr_conv_columns_grad_weight(v, x, gy, gw, scratch);
+  if (cr_conv_choose(v, CR_CONV_GRAD_WEIGHT) == CR_CONV_WINOGRAD)
+    cr_winograd_grad_weight(v, x, gy, gw, scratch);
+  else cr_conv_columns_grad_weight(v, x, gy, gw, scratch);
+}
+
+const cr_conv_kernels *cr_conv_kernels_here(void) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
+      && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
+      && __builtin_cpu_supports("avx512cd"))
+    return &cr_conv_avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+      && __builtin_cpu_supports("bmi2"))
+    return &cr_conv_avx2;
+#endif
+  return &cr_conv_plain;
 }

@@ -28,4 +28,11 @@ void cr_conv_nhwc_grad_weight(const cr_conv *v, const real *x, const real *gy, r
 typedef enum { CR_CONV_FORWARD, CR_CONV_GRAD_X, CR_CONV_GRAD_WEIGHT } cr_conv_pass;
 size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass);
 
+/* The way this shape goes: v->algorithm where it can do the shape, else what costs least. Never
+ * CR_CONV_AUTO. */
+cr_conv_algorithm cr_conv_choose(const cr_conv *v, cr_conv_pass pass);
+
+/* For the ways: sums [2 filters] = part [blocks][2 filters], added up in order */
+void cr_conv_add_parts(int64_t blocks, int64_t filters, const double *part, double *sums);
+
 #endif

@@ -1,0 +1,11 @@
+/* conv_avx512.c - the inner parts of convolution with AVX-512: 24 accumulators in 32 registers */
+#if defined(__x86_64__)
+#pragma GCC target("arch=x86-64-v4")
+#define CONV_LANES 64
+#define CONV_ROWS 12
+#include "kernels/winograd_tile.h"
+
+const cr_conv_kernels cr_conv_avx512 = {
+  WIDTH, winograd_weights, winograd_forward, winograd_products, winograd_fold
+};
+#endif

@@ -1,0 +1,51 @@
+/* conv_entry.h - the inner parts of winograd.c and conv_direct.c, as each instruction set has them */
+#ifndef CR_KERNELS_CONV_ENTRY_H
+#define CR_KERNELS_CONV_ENTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/real.h"
+
+enum {
+  CR_WINOGRAD_POINTS = 36,
+  CR_WINOGRAD_MOST_CHANNELS = 2048 / sizeof(real),
+  CR_WINOGRAD_SLAB = 64                 /* channels, and filters, of one block of the weights' sum */
+};
+
+/* A 3 x 3 convolution in tiles of 4 x 4 outputs; tiles are numbered image by image, row by row. */
+typedef struct cr_winograd {
+  int64_t in[2], out[2], padding[2], channels, filters, down, across, tiles;
+  const real *x, *bias, *gy;
+  real *y, *u;                          /* u: the transformed weights, panel by panel */
+} cr_winograd;
+
+/* Where weight[o, c] begins, and whether its nine places run backwards */
+typedef struct cr_winograd_weight {
+  const real *weight;
+  int64_t o_step, c_step;
+  bool turned;
+} cr_winograd_weight;
+
+typedef struct cr_conv_kernels {
+  int64_t width;                        /* filters in a panel of weights */
+  /* w->u of one panel, channels c0 .. c1-1 */
+  void (*winograd_weights)(const cr_winograd *w, const cr_winograd_weight *from, int64_t panel,
+                           int64_t c0, int64_t c1);
+  /* y of tiles first .. end-1; part: NULL, or [2 filters] that the sums of y and y^2 are added to */
+  void (*winograd_forward)(const cr_winograd *w, int64_t first, int64_t end, double *part);
+  /* du [36][c1 - c0][o1 - o0] += the tiles' products of x and gy, transformed */
+  void (*winograd_products)(const cr_winograd *w, int64_t first, int64_t end, int64_t c0,
+                            int64_t c1, int64_t o0, int64_t o1, real *du);
+  /* gw of one channel from the sums of `runs` runs of tiles, run_size apart */
+  void (*winograd_fold)(const cr_winograd *w, int64_t runs, int64_t run_size, const real *du,
+                        int64_t channel, real *gw);
+} cr_conv_kernels;
+
+extern const cr_conv_kernels cr_conv_plain;
+#if defined(__x86_64__)
+extern const cr_conv_kernels cr_conv_avx2, cr_conv_avx512;
+#endif
+
+const cr_conv_kernels *cr_conv_kernels_here(void);      /* of this processor */
+
+#endif
