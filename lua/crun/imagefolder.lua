@@ -61,12 +61,27 @@ local function height_and_width(size)
     options.check_value(WHERE, "the width", size[2], "count")
 end
 
+-- the images of one person by path, and the name of a file that is none
+local function images_of(folder)
+  local paths, other = {}, nil
+  local inside, what = list(folder)
+  for _, file in ipairs(inside) do
+    if file:sub(1, 1) ~= "." and what[file] == "file" then
+      local ending = file:match("%.(%w+)$")
+      if ending and READABLE[ending:lower()] then paths[#paths + 1] = folder .. "/" .. file
+      else other = other or file end
+    end
+  end
+  return paths, other
+end
+
 --- Reads a folder. size: one number or { height, width } (64). least: images a person must have
--- (2). Returns { images = uint8 [N 1 H W], labels = int64 [N], names = { folder names }, files = {
--- paths } }; label i is names[i].
+-- (2); short: what becomes of those with fewer, "error" or "drop". Returns a set: images uint8
+-- [N 1 H W], labels int64 [N], names = { folder names }, files = { paths }; label i is names[i].
 function M.open(dir, opts)
   options.check_value(WHERE, "the folder", dir, "string")
-  local o = options.check(WHERE, opts, { size = { "any", 64 }, least = { "count", 2 } })
+  local o = options.check(WHERE, opts, { size = { "any", 64 }, least = { "count", 2 },
+    short = { "string", "error", choices = { "error", "drop" } } })
   local height, width = height_and_width(o.size)
   dir = #dir > 1 and dir:gsub("/+$", "") or dir
   if not crun.io.exists(dir) then fail("there is no folder '%s'", dir) end
@@ -78,27 +93,18 @@ function M.open(dir, opts)
   local entries, kinds = list(dir)
   for _, person in ipairs(entries) do
     if person:sub(1, 1) ~= "." and kinds[person] == "folder" then
-      local n, other = 0, nil
-      local inside, what = list(dir .. "/" .. person)
-      for _, file in ipairs(inside) do
-        local ending = file:match("%.(%w+)$")
-        if file:sub(1, 1) ~= "." and what[file] == "file" then
-          if ending and READABLE[ending:lower()] then
-            local path = ("%s/%s/%s"):format(dir, person, file)
-            n = n + 1
-            images[#images + 1], labels[#labels + 1], files[#files + 1] = read(path, height, width),
-              #names + 1, path
-          else
-            other = other or file
-          end
-        end
-      end
-      if n < o.least then
+      local paths, other = images_of(dir .. "/" .. person)
+      local n = #paths
+      if n < o.least and o.short == "error" then
         fail("'%s/%s' has %s; a person needs %d or more%s", dir, person, n == 1 and "1 image" or
           n == 0 and "no PGM, PPM, PNG or JPEG image" or n .. " images", o.least,
           n == 0 and other and (" (%s is not one of these formats)"):format(other) or "")
       end
-      names[#names + 1] = person
+      if n >= o.least then names[#names + 1] = person end
+      for i = 1, n >= o.least and n or 0 do
+        images[#images + 1] = read(paths[i], height, width)
+        labels[#labels + 1], files[#files + 1] = #names, paths[i]
+      end
     end
   end
   if #names == 0 then
