@@ -7,6 +7,8 @@
 #include "base/real.h"
 
 enum {
+  CR_DIRECT_ROOM = (384 << 10) / sizeof(real),  /* for lines of the image with their zeros */
+  CR_DIRECT_GROUP = 4,                  /* outputs of a line are filled up to this */
   CR_WINOGRAD_POINTS = 36,
   CR_WINOGRAD_MOST_CHANNELS = 2048 / sizeof(real),
   CR_WINOGRAD_SLAB = 64                 /* channels, and filters, of one block of the weights' sum */
@@ -26,6 +28,31 @@ typedef struct cr_winograd_weight {
   bool turned;
 } cr_winograd_weight;
 
+/* A convolution with an output at place + spread * q of each plane [size] of y, for q < out, that
+ * sees x at stride * q - before and on; before may be negative. */
+typedef struct cr_direct {
+  int64_t in[2], out[2], kernel[2], before[2], stride[2], place[2], spread[2], size[2];
+  int64_t channels, filters;
+  const real *x, *bias;
+  real *y, *weights;                    /* weights: packed, panel by panel */
+} cr_direct;
+
+/* Elements of one line with its zeros, and of one line of the kernel, filled up to whole groups */
+static inline int64_t cr_direct_line(const cr_direct *d) {
+  int64_t out = (d->out[1] + CR_DIRECT_GROUP - 1) / CR_DIRECT_GROUP * CR_DIRECT_GROUP;
+  return ((out - 1) * d->stride[1] + d->kernel[1]) * d->channels;
+}
+static inline int64_t cr_direct_kernel_line(const cr_direct *d) {
+  int64_t line = d->kernel[1] * d->channels;
+  return (line + CR_DIRECT_GROUP - 1) / CR_DIRECT_GROUP * CR_DIRECT_GROUP;
+}
+
+/* The weight of filter o, channel c, kernel place i, j lies at weight[first + o o_step + ...] */
+typedef struct cr_direct_weight {
+  const real *weight;
+  int64_t first, o_step, c_step, i_step, j_step;
+} cr_direct_weight;
+
 typedef struct cr_conv_kernels {
   int64_t width;                        /* filters in a panel of weights */
   /* w->u of one panel, channels c0 .. c1-1 */
@@ -39,6 +66,14 @@ typedef struct cr_conv_kernels {
   /* gw of one channel from the sums of `runs` runs of tiles, run_size apart */
   void (*winograd_fold)(const cr_winograd *w, int64_t runs, int64_t run_size, const real *du,
                         int64_t channel, real *gw);
+  /* d->weights of one panel */
+  void (*direct_weights)(const cr_direct *d, const cr_direct_weight *from, int64_t panel);
+  /* y of rows row0 .. row1-1 of an image; part: NULL, or [2 filters] that its sums are added to */
+  void (*direct_forward)(const cr_direct *d, int64_t image, int64_t row0, int64_t row1,
+                         double *part);
+  /* gw [kernel_h][cr_direct_kernel_line][filters] += the share of those rows of gy */
+  void (*direct_products)(const cr_direct *d, int64_t image, int64_t row0, int64_t row1,
+                          const real *gy, real *gw);
 } cr_conv_kernels;
 
 extern const cr_conv_kernels cr_conv_plain;

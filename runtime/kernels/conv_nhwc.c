@@ -3,6 +3,7 @@
 
 #include "base/pool.h"
 #include "kernels/conv_columns.h"
+#include "kernels/conv_direct.h"
 #include "kernels/conv_entry.h"
 #include "kernels/winograd.h"
 
@@ -46,13 +47,20 @@ void cr_conv_add_parts(int64_t blocks, int64_t filters, const double *part, doub
 }
 
 cr_conv_algorithm cr_conv_choose(const cr_conv *v, cr_conv_pass pass) {
-  (void)pass;
-  bool wanted = v->algorithm == CR_CONV_AUTO || v->algorithm == CR_CONV_WINOGRAD;
-  return wanted && cr_winograd_can(v) ? CR_CONV_WINOGRAD : CR_CONV_COLUMNS;
+  bool winograd = cr_winograd_can(v), direct = cr_conv_direct_can(v, pass);
+  if (v->algorithm == CR_CONV_WINOGRAD && winograd) return CR_CONV_WINOGRAD;
+  if (v->algorithm == CR_CONV_DIRECT && direct) return CR_CONV_DIRECT;
+  if (v->algorithm == CR_CONV_COLUMNS) return CR_CONV_COLUMNS;
+  if (v->algorithm == CR_CONV_AUTO && winograd) return CR_CONV_WINOGRAD;
+  return direct ? CR_CONV_DIRECT : CR_CONV_COLUMNS;
 }
 
 size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
-  if (cr_conv_choose(v, pass) == CR_CONV_WINOGRAD) return cr_winograd_scratch(v, pass);
+  switch (cr_conv_choose(v, pass)) {
+    case CR_CONV_WINOGRAD: return cr_winograd_scratch(v, pass);
+    case CR_CONV_DIRECT: return cr_conv_direct_scratch(v, pass);
+    default: break;
+  }
   size_t sums = pass == CR_CONV_FORWARD ? (size_t)(2 * SUM_BLOCKS * v->filters) * sizeof(double) : 0;
   size_t bytes = cr_conv_columns_scratch(v, pass);
   return bytes > sums ? bytes : sums;
@@ -60,9 +68,10 @@ size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
 
 void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
                           real *y, double *sums, void *scratch) {
-  if (cr_conv_choose(v, CR_CONV_FORWARD) == CR_CONV_WINOGRAD) {
-    cr_winograd_forward(v, x, weight, bias, y, sums, scratch);
-    return;
+  switch (cr_conv_choose(v, CR_CONV_FORWARD)) {
+    case CR_CONV_WINOGRAD: cr_winograd_forward(v, x, weight, bias, y, sums, scratch); return;
+    case CR_CONV_DIRECT: cr_conv_direct_forward(v, x, weight, bias, y, sums, scratch); return;
+    default: break;
   }
   cr_conv_columns_forward(v, x, weight, bias, y, scratch);
   if (sums == NULL) return;
@@ -74,16 +83,20 @@ void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, c
 
 void cr_conv_nhwc_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
                          void *scratch) {
-  if (cr_conv_choose(v, CR_CONV_GRAD_X) == CR_CONV_WINOGRAD)
-    cr_winograd_grad_x(v, weight, gy, gx, scratch);
-  else cr_conv_columns_grad_x(v, weight, gy, gx, scratch);
+  switch (cr_conv_choose(v, CR_CONV_GRAD_X)) {
+    case CR_CONV_WINOGRAD: cr_winograd_grad_x(v, weight, gy, gx, scratch); return;
+    case CR_CONV_DIRECT: cr_conv_direct_grad_x(v, weight, gy, gx, scratch); return;
+    default: cr_conv_columns_grad_x(v, weight, gy, gx, scratch); return;
+  }
 }
 
 void cr_conv_nhwc_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gw,
                               void *scratch) {
-  if (cr_conv_choose(v, CR_CONV_GRAD_WEIGHT) == CR_CONV_WINOGRAD)
-    cr_winograd_grad_weight(v, x, gy, gw, scratch);
-  else cr_conv_columns_grad_weight(v, x, gy, gw, scratch);
+  switch (cr_conv_choose(v, CR_CONV_GRAD_WEIGHT)) {
+    case CR_CONV_WINOGRAD: cr_winograd_grad_weight(v, x, gy, gw, scratch); return;
+    case CR_CONV_DIRECT: cr_conv_direct_grad_weight(v, x, gy, gw, scratch); return;
+    default: cr_conv_columns_grad_weight(v, x, gy, gw, scratch); return;
+  }
 }
 
 const cr_conv_kernels *cr_conv_kernels_here(void) {

@@ -29,6 +29,10 @@ static inline void store(real *to, vector value) { *(loose_vector *)to = value; 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
+static inline void add_to(double *sum, vector value) {
+  for (int l = 0; l < LANES; l++) sum[l] += (double)value[l];
+}
+
 /* Where the rows of A are: three groups of GROUP rows each, i_step apart within a group */
 typedef struct { const real *group[3]; int64_t i_step, p_step, s_step; } operand;
 

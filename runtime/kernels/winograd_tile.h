@@ -138,10 +138,6 @@ static void gradient_tile(const cr_winograd *w, int64_t number, int64_t o0, int6
   }
 }
 
-static inline void add_to(double *sum, vector value) {
-  for (int l = 0; l < LANES; l++) sum[l] += (double)value[l];
-}
-
 /* y of one tile, `wide` filters from o on, = A^T m A + bias */
 static void output_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t wide,
                         const real *m, int64_t step, double *part) {
@@ -190,11 +186,14 @@ static void winograd_weights(const cr_winograd *w, const cr_winograd_weight *fro
   for (int64_t c = c0; c < c1; c++)
     for (int64_t o = 0; o < wide; o += LANES) {
       const real *at = from->weight + (o0 + o) * from->o_step + c * from->c_step;
-      vector g[9] = { { 0 } }, d[18];
-      for (int k = 0; k < 9; k++)
-        for (int l = 0; l < LANES; l++)
-          g[k][l] = at[l * from->o_step + (from->turned ? 8 - k : k)];
-      for (int j = 0; j < 3; j++) weight_line(d + j, 3, g[j], g[3 + j], g[6 + j]);
+      real g[9 * LANES] __attribute__((aligned(64)));
+      vector d[18];
+      for (int l = 0; l < LANES; l++)
+        for (int k = 0; k < 9; k++)
+          g[k*LANES + l] = at[l * from->o_step + (from->turned ? 8 - k : k)];
+      for (int j = 0; j < 3; j++)
+        weight_line(d + j, 3, load(g + j*LANES), load(g + (3 + j) * LANES),
+                    load(g + (6 + j) * LANES));
       for (int i = 0; i < 6; i++) {
         vector e[6];
         weight_line(e, 1, d[3*i], d[3*i + 1], d[3*i + 2]);
