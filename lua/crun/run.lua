@@ -522,7 +522,7 @@ function Run:epochs(n)
   options.check_value("run:epochs", "the number of epochs", n, { "integer", least = 0 })
   if self.in_epochs then crun.fail("run:epochs", "one loop over epochs inside another") end
   local place = self.place
-  self.in_epochs, self.in_epoch, self.loop = true, false, 0
+  self.in_epochs, self.in_epoch, self.loop, self.record.epochs = true, false, 0, n
   self.bar = progress.new(n, place.epoch + (place.step_in_epoch > 0 and 0.5 or 0))
 
   local function advance()
