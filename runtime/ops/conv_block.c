@@ -19,6 +19,8 @@
  * its own gradient in place. Kept for it: y, and out, which the next layer keeps anyway. Without
  * batch norm and pooling out is made in the place of y and only out is kept. In evaluation without
  * gradients the batch norm is folded into the weights, and a few images at a time go through.
+ * Images of one channel, whose convolution costs less than memory, go by kernels/block_thin.h: y is
+ * never kept, and a byte for each of out says which place won.
  * Ioffe, Szegedy, "Batch normalization", ICML 2015; He et al., CVPR 2016. */
 #include <math.h>
 #include <string.h>
@@ -26,6 +28,7 @@
 #include "autograd/op.h"
 #include "kernels/batch_stats.h"
 #include "kernels/block_pass.h"
+#include "kernels/block_thin.h"
 #include "kernels/conv_nhwc.h"
 
 enum { X, WEIGHT, BIAS, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR, RESIDUAL };
@@ -67,11 +70,12 @@ static const cr_option options[] = {
 typedef struct plan {
   cr_conv conv;
   cr_block block;
-  bool norm, training, folded, residual, keep_y;
+  bool norm, training, folded, residual, thin, keep_y;
   int64_t places, chunk;            /* values of a filter in y; images at a time */
-  size_t conv_bytes;
-  double *mean, *rstd;              /* saved, with y when it is kept */
+  double *mean, *rstd;              /* with y when it is kept; thin: of y without its bias */
   real *y;
+  double *taps;                     /* thin: cr_thin_sums, and who won */
+  uint8_t *winner;
 } plan;
 
 /* whether the call has a batch norm, a residual: backward no longer sees those inputs */
@@ -100,8 +104,11 @@ static bool plan_of(cr_call *c, plan *p, cr_error *err) {
                          .pool = c->option[POOL] == 2 };
   p->places = p->conv.images * w->out[0] * w->out[1];
   p->training = p->norm && c->option[TRAINING] != 0;
-  p->folded = p->norm && !p->training && !c->wants_grad;
-  p->keep_y = (p->norm && !p->folded) || p->block.pool;
+  p->thin = p->conv.channels == 1 && p->block.pool && !c->want[X] && w->kernel[0] == 3 &&
+            w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 && w->padding[0] <= 1 &&
+            w->padding[1] <= 1;
+  p->folded = p->norm && !p->training && !c->wants_grad && !p->thin;
+  p->keep_y = ((p->norm && !p->folded) || p->block.pool) && !p->thin;
   p->chunk = p->conv.images;
   if (!c->wants_grad && !p->training && p->block.pool) {
     /* so that y stays in the cache */
@@ -111,12 +118,27 @@ static bool plan_of(cr_call *c, plan *p, cr_error *err) {
   return true;
 }
 
+static cr_thin thin_of(const plan *p) {
+  const cr_window *w = &p->conv.window;
+  return (cr_thin){ w->in[0], w->in[1], { w->padding[0], w->padding[1] }, p->block };
+}
+
+/* What forward finds out and backward wants to know; in scratch when there will be none. */
+static void take_kept(room *r, plan *p, int64_t images) {
+  const cr_block *b = &p->block;
+  int64_t n = b->channels;
+  if (!p->keep_y && !p->thin) return;
+  p->mean = take(r, n, sizeof(double));
+  p->rstd = take(r, n, sizeof(double));
+  if (p->keep_y) p->y = take(r, images * b->height * b->width * n, sizeof(real));
+  if (p->thin) p->taps = take(r, CR_THIN_SUMS, sizeof(double));
+}
+
 static room saved_room(cr_call *c, plan *p) {
   room r = { c->saved, 0 };
-  if (!c->wants_grad || !p->keep_y) return r;
-  p->mean = take(&r, p->conv.filters, sizeof(double));
-  p->rstd = take(&r, p->conv.filters, sizeof(double));
-  p->y = take(&r, p->places * p->conv.filters, sizeof(real));
+  if (!c->wants_grad) return r;
+  take_kept(&r, p, p->conv.images);
+  if (p->thin) p->winner = take(&r, p->places / 4 * p->conv.filters, 1);
   return r;
 }
 
@@ -138,18 +160,16 @@ static room forward_rooms(cr_call *c, plan *p, forward_room *f) {
   f->bias = take(&r, n, sizeof(real));
   if (p->folded)
     f->weight = take(&r, n * p->conv.channels * c->dim['K'] * c->dim['L'], sizeof(real));
-  if (p->keep_y && !c->wants_grad) {
-    p->mean = take(&r, n, sizeof(double));
-    p->rstd = take(&r, n, sizeof(double));
-    p->y = take(&r, p->chunk * (p->places / (p->conv.images + !p->conv.images)) * n, sizeof(real));
-  }
-  f->conv = take(&r, (int64_t)cr_conv_nhwc_scratch(&some, CR_CONV_FORWARD), 1);
+  if (!c->wants_grad) take_kept(&r, p, p->chunk);
+  cr_thin t = thin_of(p);
+  size_t conv = p->thin ? cr_thin_scratch(&t) : cr_conv_nhwc_scratch(&some, CR_CONV_FORWARD);
+  f->conv = take(&r, (int64_t)conv, 1);
   return r;
 }
 
 typedef struct backward_room {
   real *mean, *scale, *shift, *slope, *constant, *h;
-  double *sums;
+  double *sums, *patches;
   void *sums_parts, *conv;
 } backward_room;
 
@@ -163,6 +183,12 @@ static room backward_rooms(cr_call *c, plan *p, backward_room *b) {
   b->slope = take(&r, n, sizeof(real));
   b->constant = take(&r, n, sizeof(real));
   b->sums = take(&r, 2 * n, sizeof(double));
+  if (p->thin) {
+    cr_thin t = thin_of(p);
+    b->patches = take(&r, (CR_THIN_TAPS + 1) * n, sizeof(double));
+    b->conv = take(&r, (int64_t)cr_thin_scratch(&t), 1);
+    return r;
+  }
   b->sums_parts = take(&r, (int64_t)cr_block_sums_scratch(&p->block), 1);
   /* the gradient at v, where neither y nor the gradient of the residual is its place */
   b->h = NULL;
@@ -213,6 +239,24 @@ static bool check(cr_call *c, cr_error *err) {
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
+/* Mean and variance of y without its bias from the sums of the taps: w S / M and
+ * w (G / M - S S' / M^2) w */
+static void thin_moments(const plan *p, const real *weight) {
+  double count = (double)p->places;
+  const double *S = p->taps, *G = S + CR_THIN_TAPS;
+  for (int64_t o = 0; o < p->conv.filters; o++) {
+    const real *w = weight + o * CR_THIN_TAPS;
+    double mean = 0, var = 0;
+    for (int j = 0; j < CR_THIN_TAPS; j++) {
+      mean += (double)w[j] * S[j] / count;
+      for (int k = 0; k < CR_THIN_TAPS; k++)
+        var += (double)w[j] * (double)w[k] * (G[j*CR_THIN_TAPS + k] - S[j] * S[k] / count) / count;
+    }
+    p->mean[o] = mean;
+    p->rstd[o] = var > 0 || isnan(var) ? var : 0;
+  }
+}
+
 /* Mean and variance from the sums of y and y^2; where these cancel, from y once more. */
 static void moments(const plan *p, const double *sums) {
   int64_t n = p->conv.filters;
@@ -231,30 +275,33 @@ static void moments(const plan *p, const double *sums) {
   }
 }
 
-/* Fills mean and rstd, from the batch or the running statistics, and moves the latter. */
-static void settle(cr_call *c, const plan *p, const double *sums) {
-  real *mean = cr_reals(c->in[RUNNING_MEAN]), *var = cr_reals(c->in[RUNNING_VAR]);
-  double momentum = c->option[MOMENTUM], count = (double)p->places;
-  if (p->training) moments(p, sums);
-  for (int64_t o = 0; o < p->conv.filters; o++) {
-    double v = p->training ? p->rstd[o] : (double)var[o];
-    if (p->training) {
-      mean[o] = (real)((1 - momentum) * (double)mean[o] + momentum * p->mean[o]);
-      var[o] = (real)((1 - momentum) * (double)var[o] + momentum * v * count / (count - 1));
-    } else {
-      p->mean[o] = (double)mean[o];
-    }
-    p->rstd[o] = 1 / sqrt(v + c->option[EPS]);
-  }
-}
-
 static real entry(const cr_tensor *t, int64_t i, real otherwise) {
   return t ? cr_reals(t)[i] : otherwise;
 }
 
+/* Fills mean and rstd, from the batch or the running statistics, and moves the latter. */
+static void settle(cr_call *c, const plan *p, const double *sums) {
+  double momentum = c->option[MOMENTUM], count = (double)p->places;
+  if (p->training && p->thin) thin_moments(p, cr_reals(c->in[WEIGHT]));
+  else if (p->training) moments(p, sums);
+  for (int64_t o = 0; o < p->conv.filters; o++) {
+    /* what p->mean lacks */
+    double bias = p->thin ? (double)entry(c->in[BIAS], o, 0) : 0;
+    double v = p->training ? p->rstd[o] : (double)entry(c->in[RUNNING_VAR], o, 1);
+    if (p->training) {
+      real *mean = &cr_reals(c->in[RUNNING_MEAN])[o], *var = &cr_reals(c->in[RUNNING_VAR])[o];
+      *mean = (real)((1 - momentum) * (double)*mean + momentum * (p->mean[o] + bias));
+      *var = (real)((1 - momentum) * (double)*var + momentum * v * count / (count - 1));
+    } else {
+      p->mean[o] = (double)entry(c->in[RUNNING_MEAN], o, 0) - bias;
+    }
+    p->rstd[o] = p->norm ? 1 / sqrt(v + c->option[EPS]) : 1;
+  }
+}
+
 /* What batch norm does to each channel, or nothing. */
 static void channel_map(const cr_call *c, plan *p, real *mean, real *scale, real *shift) {
-  bool maps = p->norm && !p->folded;
+  bool maps = p->thin || (p->norm && !p->folded);
   for (int64_t o = 0; o < p->conv.filters; o++) {
     mean[o] = maps ? (real)p->mean[o] : 0;
     scale[o] = maps ? (real)(p->rstd[o] * (double)entry(c->in[GAMMA], o, 1)) : 1;
@@ -280,12 +327,26 @@ static void fold(const cr_call *c, const forward_room *f) {
   }
 }
 
+static void forward_thin(cr_call *c, plan *p, const forward_room *f) {
+  cr_thin t = thin_of(p);
+  if (p->training) cr_thin_sums(&t, cr_reals(c->in[X]), p->taps, f->conv);
+  settle(c, p, NULL);
+  channel_map(c, p, f->mean, f->scale, f->shift);
+  t.block = p->block;
+  cr_thin_forward(&t, cr_reals(c->in[X]), cr_reals(c->in[WEIGHT]), cr_reals(c->out[0]), p->winner,
+                  f->conv);
+}
+
 static void forward(cr_call *c) {
   plan p;
   forward_room f;
   plan_of(c, &p, NULL);
-  saved_room(c, &p);
   forward_rooms(c, &p, &f);
+  saved_room(c, &p);
+  if (p.thin) {
+    forward_thin(c, &p, &f);
+    return;
+  }
   const real *weight = cr_reals(c->in[WEIGHT]), *bias = c->in[BIAS] ? cr_reals(c->in[BIAS]) : NULL;
   if (p.folded) {
     fold(c, &f);
@@ -363,6 +424,36 @@ static void parameter_gradients(cr_call *c, const plan *p, const backward_room *
   }
 }
 
+/* y = w patch has the gradient scale (h - (y - mean) r^2 sum h (y - mean) / M - sum h / M), so
+ *   gw_k = scale (sum h patch_k - r^2 sum h (y - mean) (sum_j w_j G_jk - mean S_k) / M
+ *                 - sum h S_k / M) */
+static void backward_thin(cr_call *c, plan *p, backward_room *b) {
+  cr_thin t = thin_of(p);
+  int64_t n = p->conv.filters;
+  const real *weight = cr_reals(c->in[WEIGHT]);
+  const double *S = p->taps, *G = S + CR_THIN_TAPS;
+  cr_thin_backward(&t, cr_reals(c->in[X]), cr_reals(c->gout[0]), p->winner, b->patches, b->conv);
+  for (int64_t o = 0; o < n; o++) {
+    b->sums[o] = b->patches[CR_THIN_TAPS * n + o];
+    b->sums[n + o] = -p->mean[o] * b->sums[o];
+    for (int k = 0; k < CR_THIN_TAPS; k++)
+      b->sums[n + o] += (double)weight[o*CR_THIN_TAPS + k] * b->patches[o*CR_THIN_TAPS + k];
+  }
+  parameter_gradients(c, p, b);
+  if (!c->gin[WEIGHT]) return;
+  for (int64_t i = 0; i < n * CR_THIN_TAPS; i++) {
+    int64_t o = i / CR_THIN_TAPS, k = i % CR_THIN_TAPS;
+    double sum = b->patches[i];
+    if (p->training) {
+      double product = -p->mean[o] * S[k], count = (double)p->places, r = p->rstd[o];
+      for (int j = 0; j < CR_THIN_TAPS; j++)
+        product += (double)weight[o*CR_THIN_TAPS + j] * G[j*CR_THIN_TAPS + k];
+      sum -= (r * r * b->sums[n + o] * product + b->sums[o] * S[k]) / count;
+    }
+    cr_reals(c->gin[WEIGHT])[i] = (real)((double)p->block.scale[o] * sum);
+  }
+}
+
 static void backward(cr_call *c) {
   plan p;
   backward_room b;
@@ -370,6 +461,10 @@ static void backward(cr_call *c) {
   saved_room(c, &p);
   backward_rooms(c, &p, &b);
   channel_map(c, &p, b.mean, b.scale, b.shift);
+  if (p.thin) {
+    backward_thin(c, &p, &b);
+    return;
+  }
   take_sums(c, &p, &b);
   parameter_gradients(c, &p, &b);
   const real *gy = b.h ? b.h : cr_reals(c->gout[0]);

@@ -52,15 +52,16 @@ local function median(list)
 end
 
 for _ = 1, 3 do step() end
-local before, start = crun.memory(), clock()
+local before, start, cpu = crun.memory(), clock(), os.clock()
 repeat
   local n = #step_ms + 1
   forward_ms[n], backward_ms[n], rest_ms[n] = step()
   step_ms[n] = forward_ms[n] + backward_ms[n] + rest_ms[n]
 until clock() - start > seconds
 local after = crun.memory()
-print(("%dx%d, %d threads, fuse %s: step %.1f ms (least %.1f), forward %.1f, backward %.1f, optimiser %.2f; "
+cpu = (os.clock() - cpu) * 1e3 / #step_ms
+print(("%dx%d, %d threads, fuse %s: step %.1f ms (least %.1f, CPU %.1f), forward %.1f, backward %.1f, optimiser %.2f; "
   .. "peak %.0f MB held %.0f MB, %d system calls in %d steps"):format(height, width, threads, fuse,
-  median(step_ms), select(2, median(step_ms)), median(forward_ms), median(backward_ms),
+  median(step_ms), select(2, median(step_ms)), cpu, median(forward_ms), median(backward_ms),
   median(rest_ms), after.peak / 1e6, after.held / 1e6,
   after.system_calls - before.system_calls, #step_ms))
