@@ -10,6 +10,7 @@ enum {
   STRIP = 64,                   /* windows of the pooling worked on at a time */
   SPAN = 2 * STRIP + 2,         /* values of a row of x under them */
   TILE = 64,                    /* filters at a time, backward */
+  ROWS = 8,                     /* rows whose products are summed in real */
   PARTS = 64,                   /* partial sums */
   LANES = 16
 };
@@ -39,21 +40,22 @@ typedef real lanes __attribute__((vector_size(LANES * sizeof(real))));
 /* a macro because a vector cannot be passed to a function of a clone */
 #define LOAD(p) __extension__({ lanes v_; memcpy(&v_, (p), sizeof v_); v_; })
 
-/* Adds S and the lower half of G of n places whose patches lie in three rows. */
-CR_VECTOR static void add_products(real strip[][SPAN], int64_t n, double *sums) {
+/* Adds S and the lower half of G of rows x n places whose patches lie in rows + 2 rows. */
+CR_VECTOR static void add_products(real strip[][SPAN], int64_t rows, int64_t n, double *sums) {
   for (int j = 0; j < TAPS; j++) {
-    const real *a = strip[j / 3] + j % 3;
     for (int k = -1; k <= j; k++) {
-      const real *b = k < 0 ? NULL : strip[k / 3] + k % 3;
       lanes sum = { 0 };
       real rest = 0;
-      int64_t i = 0;
-      if (b == NULL) {
-        for (; i + LANES <= n; i += LANES) sum += LOAD(a + i);
-        for (; i < n; i++) rest += a[i];
-      } else {
-        for (; i + LANES <= n; i += LANES) sum += LOAD(a + i) * LOAD(b + i);
-        for (; i < n; i++) rest += a[i] * b[i];
+      for (int64_t r = 0; r < rows; r++) {
+        const real *a = strip[r + j / 3] + j % 3, *b = k < 0 ? NULL : strip[r + k / 3] + k % 3;
+        int64_t i = 0;
+        if (b == NULL) {
+          for (; i + LANES <= n; i += LANES) sum += LOAD(a + i);
+          for (; i < n; i++) rest += a[i];
+        } else {
+          for (; i + LANES <= n; i += LANES) sum += LOAD(a + i) * LOAD(b + i);
+          for (; i < n; i++) rest += a[i] * b[i];
+        }
       }
       double all = (double)rest;
       for (int l = 0; l < LANES; l++) all += (double)sum[l];
@@ -75,16 +77,18 @@ static void sums_block(void *context, int64_t block, int worker) {
   (void)worker;
   const job *j = context;
   const cr_thin *t = j->t;
-  int64_t H = t->block.height, W = t->block.width, rows = t->block.images * H;
+  int64_t H = t->block.height, W = t->block.width, bands = (H + ROWS - 1) / ROWS;
+  int64_t all = t->block.images * bands;
   double *sums = j->part + block * CR_THIN_SUMS;
-  real strip[3][SPAN];
+  real strip[ROWS + 2][SPAN];
   memset(sums, 0, CR_THIN_SUMS * sizeof(double));
-  for (int64_t r = rows * block / PARTS; r < rows * (block + 1) / PARTS; r++) {
-    const real *image = j->x + r / H * t->height * t->width;
+  for (int64_t band = all * block / PARTS; band < all * (block + 1) / PARTS; band++) {
+    const real *image = j->x + band / bands * t->height * t->width;
+    int64_t row = band % bands * ROWS, rows = H - row < ROWS ? H - row : ROWS;
     for (int64_t c = 0; c < W; c += 2 * STRIP) {
       int64_t n = W - c < 2 * STRIP ? W - c : 2 * STRIP;
-      load_strip(t, image, r % H - t->padding[0], c - t->padding[1], 3, n + 2, strip);
-      add_products(strip, n, sums);
+      load_strip(t, image, row - t->padding[0], c - t->padding[1], (int)rows + 2, n + 2, strip);
+      add_products(strip, rows, n, sums);
     }
   }
 }
