@@ -43,6 +43,8 @@ function M.goal(name, metric)
   return "max"
 end
 
+local OF_EMBEDDINGS <const> = { effective_rank = true, spread = true, rank = true }
+
 -- the metrics to show: those wished for, those of the plan, or all of the test set
 local function metrics_of(found, wish)
   if wish then return type(wish) == "table" and wish or { wish } end
@@ -51,7 +53,8 @@ local function metrics_of(found, wish)
   for _, variant in ipairs(found.variants) do
     for _, run in ipairs(variant.runs) do
       for key, value in pairs(run.summary) do
-        if key:find "^test/" and folder.number(value) then names[key] = true end
+        local about = key:match "^test/(.*)$"
+        if about and folder.number(value) and not OF_EMBEDDINGS[about] then names[key] = true end
       end
     end
   end
@@ -228,6 +231,16 @@ local function warn_of(found, variant, say)
     if run.state == "failed" or run.state == "diverged" or run.state == "killed" then
       say(variant, run.state, ("the run of seed %s%s %s"):format(run.seed, run.fold and
         ", fold " .. run.fold or "", run.state == "killed" and "was killed" or run.state))
+    end
+  end
+  -- embeddings that have collapsed, as run:embeddings found them
+  for _, run in ipairs(variant.runs) do
+    for _, key in ipairs(options.sorted_keys(run.summary)) do
+      local what, value = key:match "/([^/]*)$", folder.number(run.summary[key])
+      if value and (what == "spread" and value < 1e-3 or what == "effective_rank" and value < 1.5) then
+        say(variant, "collapsed", ("embeddings have collapsed: %s = %.3g (seed %s)"):format(key,
+          value, run.key))
+      end
     end
   end
   -- health: what the runs warned of, each kind once, with the seeds it befell

@@ -3,6 +3,7 @@ local crun = require "crun"
 local cli = require "crun.cli"
 local folder = require "crun.compare.folder"
 local config = require "crun.config"
+local notes = require "crun.notes"
 local options = require "crun.options"
 local runs = require "crun.runs"
 local ui = require "crun.ui"
@@ -41,7 +42,13 @@ return function(args)
     { "crun", ("%s%s"):format(record.crun or "?", record.commit and ", commit " ..
       record.commit:sub(1, 12) or "") },
   }
-  if record.tag then facts[#facts + 1] = { "tag", record.tag } end
+  local said = notes.read(run)
+  if #said.tags > 0 then facts[#facts + 1] = { "tags", table.concat(said.tags, ", ") } end
+  for _, note in ipairs(said.notes) do facts[#facts + 1] = { "note", note.text } end
+  for _, warning in ipairs(record.warnings or {}) do
+    facts[#facts + 1] = { "warning", ("step %s: %s; what usually helps: %s"):format(warning.step,
+      warning.text, warning.help) }
+  end
   print(ui.pairs(facts))
   local rows, values = {}, folder.flat(settings.settings)
   for _, key in ipairs(options.sorted_keys(values)) do
