@@ -46,15 +46,6 @@ void cr_conv_add_parts(int64_t blocks, int64_t filters, const double *part, doub
   }
 }
 
-cr_conv_algorithm cr_conv_choose(const cr_conv *v, cr_conv_pass pass) {
-  bool winograd = cr_winograd_can(v), direct = cr_conv_direct_can(v, pass);
-  if (v->algorithm == CR_CONV_WINOGRAD && winograd) return CR_CONV_WINOGRAD;
-  if (v->algorithm == CR_CONV_DIRECT && direct) return CR_CONV_DIRECT;
-  if (v->algorithm == CR_CONV_COLUMNS) return CR_CONV_COLUMNS;
-  if (v->algorithm == CR_CONV_AUTO && winograd) return CR_CONV_WINOGRAD;
-  return direct ? CR_CONV_DIRECT : CR_CONV_COLUMNS;
-}
-
 size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
   switch (cr_conv_choose(v, pass)) {
     case CR_CONV_WINOGRAD: return cr_winograd_scratch(v, pass);
