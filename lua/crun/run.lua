@@ -698,6 +698,7 @@ function Run:log(values, prefix)
       not self.bar then self.place.step = self.place.step + 1 end
 
   local names, step = options.sorted_keys(numbers), self:step()
+  self.health = self.health or require("crun.health").watch(self)
   local line = { ('{"step":%d,"epoch":%d,"time":%.3f'):format(step,
     self.place.epoch + (self.in_epoch and 1 or 0), cio.time()) }
   for _, name in ipairs(names) do
@@ -710,6 +711,7 @@ function Run:log(values, prefix)
   for _, name in ipairs(names) do
     self:writing("the event file", self.events.scalar, self.events, name, numbers[name], step)
   end
+  self.health:log(numbers, step)
   if self.bar and self.in_epoch then self.bar:note(numbers) end
   self:poll()
   return self
