@@ -24,10 +24,14 @@ local crun = require "crun"
 local folder = require "crun.compare.folder"
 local options = require "crun.options"
 local stats = require "crun.stats"
+local verdict = require "crun.compare.verdict"
+local warnings = require "crun.compare.warnings"
 
 local M = {}
 
-local LEVEL <const>, SEEDS <const> = 0.05, 3
+M.text, M.health_of = require "crun.compare.text", warnings.health_of
+
+local LEVEL <const> = 0.05
 
 -- ---- values -------------------------------------------------------------------------------------
 
@@ -199,167 +203,6 @@ local function mark_pareto(variants, first)
   end
 end
 
--- ---- warnings -----------------------------------------------------------------------------------
-
-local function range_words(variant, option)
-  local low, high
-  for _, trial in ipairs(variant.tune.trials) do
-    local x = trial.settings and trial.settings[option]
-    if type(x) == "number" then
-      low, high = math.min(low or x, x), math.max(high or x, x)
-    end
-  end
-  return low and high > low and (" (tried %g to %g)"):format(low, high) or ""
-end
-
-local function warn_of(found, variant, say)
-  local t, chosen = variant.tune, variant.selected
-  for _, option in ipairs(chosen and chosen.edges or {}) do
-    local value = chosen.settings and chosen.settings[option]
-    say(variant, "edge", ("the best %s%s lies at the edge of its range%s: widen it"):format(option,
-      type(value) == "number" and (" = %g"):format(value) or value ~= nil and " = " ..
-      tostring(value) or "", range_words(variant, option)))
-  end
-  for _, state in ipairs { "diverged", "failed", "killed", "pruned" } do
-    local n = t.count[state]
-    if n then
-      say(variant, state, ("%d of %d tuning trials %s"):format(n, t.planned, state == "pruned" and
-        "stopped early by pruning" or state))
-    end
-  end
-  for _, run in ipairs(variant.runs) do
-    if run.state == "failed" or run.state == "diverged" or run.state == "killed" then
-      say(variant, run.state, ("the run of seed %s%s %s"):format(run.seed, run.fold and
-        ", fold " .. run.fold or "", run.state == "killed" and "was killed" or run.state))
-    end
-  end
-  -- embeddings that have collapsed, as run:embeddings found them
-  for _, run in ipairs(variant.runs) do
-    for _, key in ipairs(options.sorted_keys(run.summary)) do
-      local what, value = key:match "/([^/]*)$", folder.number(run.summary[key])
-      if value and (what == "spread" and value < 1e-3 or what == "effective_rank" and value < 1.5) then
-        say(variant, "collapsed", ("embeddings have collapsed: %s = %.3g (seed %s)"):format(key,
-          value, run.key))
-      end
-    end
-  end
-  -- health: what the runs warned of, each kind once, with the seeds it befell
-  local kinds, order = {}, {}
-  for _, run in ipairs(variant.runs) do
-    for _, warning in ipairs(M.health_of(run)) do
-      if not kinds[warning.kind] then
-        kinds[warning.kind] = { text = warning.text, seeds = {} }
-        order[#order + 1] = warning.kind
-      end
-      table.insert(kinds[warning.kind].seeds, run.key)
-    end
-  end
-  table.sort(order)
-  for _, kind in ipairs(order) do
-    local k = kinds[kind]
-    say(variant, "health", ("%s (%s %s)"):format(k.text, #k.seeds == 1 and "seed" or "seeds",
-      table.concat(k.seeds, ", ")))
-  end
-end
-
---- What a run warned of: { kind, step, text, help }..., from its run.json, or, of a run without the
--- watch, from its log.
-function M.health_of(run)
-  if type(run.record.warnings) == "table" then return run.record.warnings end
-  if not run.path then return {} end
-  return require("crun.health").review(run.path)
-end
-
--- ---- is it fair? --------------------------------------------------------------------------------
-
-local function reasons_against(found)
-  local reasons = {}
-  local function no(text, ...) reasons[#reasons + 1] = text:format(...) end
-  local fewest, of, missing = math.huge, nil, 0
-  for _, v in ipairs(found.variants) do
-    if v.seeds < fewest then fewest, of = v.seeds, v.name end
-    missing = missing + #v.runs - v.done
-  end
-  if fewest < SEEDS then
-    no("%d %s of %s (%d are needed)", fewest, fewest == 1 and "seed" or "seeds", of, SEEDS)
-  end
-  if missing > 0 then no("%d final %s missing", missing, missing == 1 and "run is" or "runs are") end
-  if found.kind == "runs" then
-    no("these are loose runs: whether their settings were selected on validation data, and with " ..
-      "equal budgets, is not known")
-  else
-    if found.state ~= "done" and missing == 0 then no("the sweep is not done") end
-    local metric = found.metric.name
-    if not metric or not metric:find "^val" then
-      no("settings were not selected on validation data%s", metric and " but on " .. metric or "")
-    end
-    local unselected, least, most = nil, math.huge, 0
-    for _, v in ipairs(found.variants) do
-      if not v.selected then unselected = unselected or v.name end
-      least, most = math.min(least, v.tune.planned), math.max(most, v.tune.planned)
-    end
-    if unselected then no("no setting of %s was selected", unselected) end
-    if most > least then no("budgets differ: %d to %d tuning trials a variant", least, most) end
-    if found.unfair then no("the plan itself asks for an unfair comparison") end
-  end
-  return reasons
-end
-
---- A score in words: four places, or what a large or small one needs.
-function M.text(x, about)
-  local size = math.abs(about or x)
-  return (size >= 100 and "%.2f" or size < 0.001 and size > 0 and "%.2e" or "%.4f"):format(x)
-end
-
-local function list_words(names)
-  if #names < 2 then return names[1] or "" end
-  return table.concat(names, ", ", 1, #names - 1) .. " and " .. names[#names]
-end
-
-local function verdict_of(found, first, allow_unfair)
-  local reasons = reasons_against(found)
-  local v = { metric = first.metric, reasons = reasons, fair = #reasons == 0,
-    refused = #reasons > 0 and not allow_unfair, ties = {}, worse = {} }
-  if not first.best then
-    v.refused = true
-    v.text = ("No winner is named: no run has a value of %s."):format(first.metric)
-    return v
-  end
-  if v.refused then
-    v.text = "No winner is named: " .. table.concat(reasons, "; ") .. "."
-    return v
-  end
-  local rows, keys = first.rows, #first.keys
-  for i = 2, #rows do
-    local list = (rows[i].tie or rows[i].n == 0) and v.ties or v.worse
-    list[#list + 1] = rows[i].variant
-  end
-  local best = rows[1]
-  local score = ("%s %s%s"):format(first.metric, M.text(best.mean), best.half and " ± " ..
-    M.text(best.half) or "")
-  local unit = found.final.folds and found.final.folds > 1 and "pairs of seed and fold" or
-    "seeds"
-  if #rows == 1 then
-    v.text = ("%s has %s; there is nothing to compare it with."):format(best.variant, score)
-  elseif #v.ties == 0 then
-    v.winner = best.variant
-    local p = 0
-    for i = 2, #rows do p = math.max(p, rows[i].p) end
-    v.text = ("%s wins with %s, %s better than %s; every other is worse (p %s after Holm's " ..
-      "correction, %d %s)."):format(best.variant, score, M.text(math.abs(rows[2].difference)),
-      rows[2].variant, p < 0.0005 and "< 0.0005" or ("<= %.3f"):format(p), keys, unit)
-  else
-    v.text = ("No single winner: %s leads with %s, but %s %s not told apart from it by %d %s%s.")
-      :format(best.variant, score, list_words(v.ties), #v.ties == 1 and "is" or "are", keys, unit,
-        #v.worse > 0 and ("; %s %s worse"):format(list_words(v.worse), #v.worse == 1 and "is" or
-          "are") or "")
-  end
-  if #reasons > 0 then
-    v.text = "NOT A FAIR COMPARISON (" .. table.concat(reasons, "; ") .. "). " .. v.text
-  end
-  return v
-end
-
 -- ---- all of it ----------------------------------------------------------------------------------
 
 local function complete(found, opts)
@@ -374,12 +217,12 @@ local function complete(found, opts)
   local function say(variant, kind, text)
     found.warnings[#found.warnings + 1] = { variant = variant.name, kind = kind, text = text }
   end
-  for _, v in ipairs(found.variants) do warn_of(found, v, say) end
+  for _, v in ipairs(found.variants) do warnings.of(v, say) end
   if found.damaged_lines > 0 then
     found.warnings[#found.warnings + 1] = { kind = "damaged",
       text = ("%d lines of plan.jsonl or trials.jsonl cannot be read"):format(found.damaged_lines) }
   end
-  found.verdict = verdict_of(found, found.tables[1], o.allow_unfair)
+  found.verdict = verdict.of(found, found.tables[1], o.allow_unfair)
   return found
 end
 
