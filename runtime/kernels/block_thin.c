@@ -108,6 +108,28 @@ void cr_thin_sums(const cr_thin *t, const real *x, double *sums, void *scratch) 
     for (int b = 0; b < a; b++) sums[TAPS + b * TAPS + a] = sums[TAPS + a * TAPS + b];
 }
 
+static double places_of(const cr_thin *t) {
+  return (double)(t->block.images * t->block.height * t->block.width);
+}
+
+/* mean = w S / M, variance = w (G / M - S S' / M^2) w */
+void cr_thin_moments(const cr_thin *t, const double *sums, const real *weight, double *mean,
+                     double *variance) {
+  const double *S = sums, *G = sums + TAPS;
+  double count = places_of(t);
+  for (int64_t o = 0; o < t->block.channels; o++) {
+    const real *w = weight + o * TAPS;
+    double first = 0, var = 0;
+    for (int j = 0; j < TAPS; j++) {
+      first += (double)w[j] * S[j] / count;
+      for (int k = 0; k < TAPS; k++)
+        var += (double)w[j] * (double)w[k] * (G[j * TAPS + k] - S[j] * S[k] / count) / count;
+    }
+    mean[o] = first;
+    variance[o] = var > 0 || isnan(var) ? var : 0;
+  }
+}
+
 /* ---- forward --------------------------------------------------------------------------------- */
 
 /* A NaN is larger than any number. */
@@ -240,6 +262,32 @@ void cr_thin_backward(const cr_thin *t, const real *x, const real *g, const uint
   job j = { .t = t, .x = x, .g = g, .won = winner, .part = scratch };
   cr_pool_run(PARTS, backward_block, &j);
   add_parts(scratch, (TAPS + 1) * t->block.channels, sum);
+}
+
+void cr_thin_product(const cr_thin *t, const real *weight, const double *mean, const double *sum,
+                     double *h_y) {
+  int64_t C = t->block.channels;
+  for (int64_t o = 0; o < C; o++) {
+    h_y[o] = -mean[o] * sum[TAPS * C + o];
+    for (int64_t i = o * TAPS; i < (o + 1) * TAPS; i++) h_y[o] += (double)weight[i] * sum[i];
+  }
+}
+
+void cr_thin_grad_weight(const cr_thin *t, const real *weight, const double *sums,
+                         const double *mean, const double *rstd, const double *sum,
+                         const double *h_y, real *gweight) {
+  int64_t C = t->block.channels;
+  for (int64_t i = 0; i < C * TAPS; i++) {
+    int64_t o = i / TAPS, k = i % TAPS;
+    double all = sum[i];
+    if (sums != NULL) {
+      double product = -mean[o] * sums[k];
+      for (int j = 0; j < TAPS; j++)
+        product += (double)weight[o * TAPS + j] * sums[TAPS + j * TAPS + k];
+      all -= (rstd[o] * rstd[o] * h_y[o] * product + sum[TAPS * C + o] * sums[k]) / places_of(t);
+    }
+    gweight[i] = (real)((double)t->block.scale[o] * all);
+  }
 }
 
 size_t cr_thin_scratch(const cr_thin *t) {

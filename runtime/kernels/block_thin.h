@@ -27,6 +27,10 @@ enum { CR_THIN_TAPS = 9, CR_THIN_SUMS = CR_THIN_TAPS * (CR_THIN_TAPS + 1) };
 /* sums: S, then G row by row. scratch of cr_thin_scratch bytes, here and below. */
 void cr_thin_sums(const cr_thin *t, const real *x, double *sums, void *scratch);
 
+/* The mean of each filter's values, without a bias, and their variance */
+void cr_thin_moments(const cr_thin *t, const double *sums, const real *weight, double *mean,
+                     double *variance);
+
 /* out [images, height / 2, width / 2, channels] of block; weight [channels, 3, 3]. winner, where
  * not NULL: of each of out, which place of its window won, 0 .. 3, or 4 where ReLU let nothing
  * through. */
@@ -36,6 +40,16 @@ void cr_thin_forward(const cr_thin *t, const real *x, const real *weight, real *
 /* sum[o * 9 + k] = sum over winners of g patch_k, sum[9 * channels + o] = sum of their g */
 void cr_thin_backward(const cr_thin *t, const real *x, const real *g, const uint8_t *winner,
                       double *sum, void *scratch);
+
+/* From these two h_patch = sum and h = sum + 9 channels, and the sums of the taps (NULL: mean and
+ * rstd do not depend on the weights): h_y[o] = sum of g (y - mean), and then the gradient of the
+ * weights. With M places,
+ *   gw_k = scale (h_patch_k - rstd^2 h_y (sum_j w_j G_jk - mean S_k) / M - h S_k / M) */
+void cr_thin_product(const cr_thin *t, const real *weight, const double *mean, const double *sum,
+                     double *h_y);
+void cr_thin_grad_weight(const cr_thin *t, const real *weight, const double *sums,
+                         const double *mean, const double *rstd, const double *sum,
+                         const double *h_y, real *gweight);
 
 size_t cr_thin_scratch(const cr_thin *t);
 

@@ -26,7 +26,7 @@
 #include <string.h>
 
 #include "autograd/op.h"
-#include "kernels/batch_stats.h"
+#include "kernels/block_norm.h"
 #include "kernels/block_pass.h"
 #include "kernels/block_thin.h"
 #include "kernels/conv_nhwc.h"
@@ -70,9 +70,9 @@ static const cr_option options[] = {
 typedef struct plan {
   cr_conv conv;
   cr_block block;
-  bool norm, training, folded, residual, thin, keep_y;
-  int64_t places, chunk;            /* values of a filter in y; images at a time */
-  double *mean, *rstd;              /* with y when it is kept; thin: of y without its bias */
+  cr_block_norm norm;               /* its mean and rstd with y when that is kept */
+  bool normed, folded, residual, thin, keep_y;
+  int64_t chunk;                    /* images at a time */
   real *y;
   double *taps;                     /* thin: cr_thin_sums, and who won */
   uint8_t *winner;
@@ -89,12 +89,17 @@ static void *take(room *r, int64_t n, size_t size) {
   return at;
 }
 
+/* NULL where the call has no such input, or backward does not read it */
+static real *reals(const cr_call *c, int input) {
+  return c->in[input] ? cr_reals(c->in[input]) : NULL;
+}
+
 static bool plan_of(cr_call *c, plan *p, cr_error *err) {
   cr_window *w = &p->conv.window;
   *p = (plan){ .conv = { .images = c->dim['B'], .channels = c->dim['C'], .filters = c->dim['O'],
                          .groups = 1, .window = { .in = { c->dim['H'], c->dim['W'] },
                                                   .kernel = { c->dim['K'], c->dim['L'] } } },
-               .norm = c->dim[HAS_NORM] != 0, .residual = c->dim[HAS_RESIDUAL] != 0 };
+               .normed = c->dim[HAS_NORM] != 0, .residual = c->dim[HAS_RESIDUAL] != 0 };
   w->dilation[0] = w->dilation[1] = 1;
   if (!cr_option_counts(c, STRIDE, 2, 1, w->stride, err) ||
       !cr_option_counts(c, PADDING, 2, 0, w->padding, err) || !cr_window_set(w, false, err))
@@ -102,15 +107,21 @@ static bool plan_of(cr_call *c, plan *p, cr_error *err) {
   p->block = (cr_block){ .images = p->conv.images, .height = w->out[0], .width = w->out[1],
                          .channels = p->conv.filters, .relu = c->option[ACTIVATION] != 0,
                          .pool = c->option[POOL] == 2 };
-  p->places = p->conv.images * w->out[0] * w->out[1];
-  p->training = p->norm && c->option[TRAINING] != 0;
+  bool training = p->normed && c->option[TRAINING] != 0;
   p->thin = p->conv.channels == 1 && p->block.pool && !c->want[X] && w->kernel[0] == 3 &&
             w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 && w->padding[0] <= 1 &&
             w->padding[1] <= 1;
-  p->folded = p->norm && !p->training && !c->wants_grad && !p->thin;
-  p->keep_y = ((p->norm && !p->folded) || p->block.pool) && !p->thin;
+  p->folded = p->normed && !training && !c->wants_grad && !p->thin;
+  p->keep_y = ((p->normed && !p->folded) || p->block.pool) && !p->thin;
+  p->norm = (cr_block_norm){ .channels = p->conv.filters,
+                             .count = p->conv.images * w->out[0] * w->out[1],
+                             .training = training, .unbiased = p->thin,
+                             .momentum = c->option[MOMENTUM], .eps = c->option[EPS],
+                             .bias = reals(c, BIAS), .gamma = reals(c, GAMMA),
+                             .beta = reals(c, BETA), .running_mean = reals(c, RUNNING_MEAN),
+                             .running_var = reals(c, RUNNING_VAR) };
   p->chunk = p->conv.images;
-  if (!c->wants_grad && !p->training && p->block.pool) {
+  if (!c->wants_grad && !training && p->block.pool) {
     /* so that y stays in the cache */
     int64_t image = w->out[0] * w->out[1] * p->conv.filters, most = (2 << 20) / (image + 1) + 1;
     if (p->chunk > most) p->chunk = most;
@@ -128,8 +139,8 @@ static void take_kept(room *r, plan *p, int64_t images) {
   const cr_block *b = &p->block;
   int64_t n = b->channels;
   if (!p->keep_y && !p->thin) return;
-  p->mean = take(r, n, sizeof(double));
-  p->rstd = take(r, n, sizeof(double));
+  p->norm.mean = take(r, n, sizeof(double));
+  p->norm.rstd = take(r, n, sizeof(double));
   if (p->keep_y) p->y = take(r, images * b->height * b->width * n, sizeof(real));
   if (p->thin) p->taps = take(r, CR_THIN_SUMS, sizeof(double));
 }
@@ -138,7 +149,7 @@ static room saved_room(cr_call *c, plan *p) {
   room r = { c->saved, 0 };
   if (!c->wants_grad) return r;
   take_kept(&r, p, p->conv.images);
-  if (p->thin) p->winner = take(&r, p->places / 4 * p->conv.filters, 1);
+  if (p->thin) p->winner = take(&r, p->norm.count / 4 * p->conv.filters, 1);
   return r;
 }
 
@@ -193,7 +204,7 @@ static room backward_rooms(cr_call *c, plan *p, backward_room *b) {
   /* the gradient at v, where neither y nor the gradient of the residual is its place */
   b->h = NULL;
   if (p->residual ? !c->want[RESIDUAL] : !p->keep_y && p->block.relu)
-    b->h = take(&r, p->places * n, sizeof(real));
+    b->h = take(&r, p->norm.count * n, sizeof(real));
   if (c->want[X]) conv = cr_conv_nhwc_scratch(&p->conv, CR_CONV_GRAD_X);
   if (c->want[WEIGHT]) {
     size_t bytes = cr_conv_nhwc_scratch(&p->conv, CR_CONV_GRAD_WEIGHT);
@@ -214,7 +225,7 @@ static bool check(cr_call *c, cr_error *err) {
   c->dim[HAS_RESIDUAL] = c->in[RESIDUAL] != NULL;
   if (!plan_of(c, &p, err)) return false;
   int64_t H = p.block.height, W = p.block.width, pool = (int64_t)c->option[POOL];
-  if (p.training && p.places < 2)
+  if (p.norm.training && p.norm.count < 2)
     return cr_fail(err, CR_ESHAPE,
                    "training needs 2 values or more of each filter, got x of shape %s",
                    cr_shape_text(4, c->in[X]->shape, got));
@@ -239,102 +250,26 @@ static bool check(cr_call *c, cr_error *err) {
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-/* Mean and variance of y without its bias from the sums of the taps: w S / M and
- * w (G / M - S S' / M^2) w */
-static void thin_moments(const plan *p, const real *weight) {
-  double count = (double)p->places;
-  const double *S = p->taps, *G = S + CR_THIN_TAPS;
-  for (int64_t o = 0; o < p->conv.filters; o++) {
-    const real *w = weight + o * CR_THIN_TAPS;
-    double mean = 0, var = 0;
-    for (int j = 0; j < CR_THIN_TAPS; j++) {
-      mean += (double)w[j] * S[j] / count;
-      for (int k = 0; k < CR_THIN_TAPS; k++)
-        var += (double)w[j] * (double)w[k] * (G[j*CR_THIN_TAPS + k] - S[j] * S[k] / count) / count;
-    }
-    p->mean[o] = mean;
-    p->rstd[o] = var > 0 || isnan(var) ? var : 0;
-  }
-}
-
-/* Mean and variance from the sums of y and y^2; where these cancel, from y once more. */
-static void moments(const plan *p, const double *sums) {
-  int64_t n = p->conv.filters;
-  double count = (double)p->places;
-  bool cancelled = false;
-  for (int64_t o = 0; o < n; o++) {
-    p->mean[o] = sums[o] / count;
-    double square = sums[n + o] / count;
-    p->rstd[o] = square - p->mean[o] * p->mean[o];
-    cancelled |= !(p->rstd[o] > 1e-3 * square);
-  }
-  if (!cancelled) return;
-  for (int64_t o = 0; o < n; o += CR_STATS_WIDTH) {
-    int64_t width = n - o < CR_STATS_WIDTH ? n - o : CR_STATS_WIDTH;
-    cr_stats_column_moments(p->y + o, p->places, n, width, p->mean + o, p->rstd + o);
-  }
-}
-
-static real entry(const cr_tensor *t, int64_t i, real otherwise) {
-  return t ? cr_reals(t)[i] : otherwise;
-}
-
-/* Fills mean and rstd, from the batch or the running statistics, and moves the latter. */
-static void settle(cr_call *c, const plan *p, const double *sums) {
-  double momentum = c->option[MOMENTUM], count = (double)p->places;
-  if (p->training && p->thin) thin_moments(p, cr_reals(c->in[WEIGHT]));
-  else if (p->training) moments(p, sums);
-  for (int64_t o = 0; o < p->conv.filters; o++) {
-    /* what p->mean lacks */
-    double bias = p->thin ? (double)entry(c->in[BIAS], o, 0) : 0;
-    double v = p->training ? p->rstd[o] : (double)entry(c->in[RUNNING_VAR], o, 1);
-    if (p->training) {
-      real *mean = &cr_reals(c->in[RUNNING_MEAN])[o], *var = &cr_reals(c->in[RUNNING_VAR])[o];
-      *mean = (real)((1 - momentum) * (double)*mean + momentum * (p->mean[o] + bias));
-      *var = (real)((1 - momentum) * (double)*var + momentum * v * count / (count - 1));
-    } else {
-      p->mean[o] = (double)entry(c->in[RUNNING_MEAN], o, 0) - bias;
-    }
-    p->rstd[o] = p->norm ? 1 / sqrt(v + c->option[EPS]) : 1;
-  }
-}
-
 /* What batch norm does to each channel, or nothing. */
-static void channel_map(const cr_call *c, plan *p, real *mean, real *scale, real *shift) {
-  bool maps = p->thin || (p->norm && !p->folded);
-  for (int64_t o = 0; o < p->conv.filters; o++) {
-    mean[o] = maps ? (real)p->mean[o] : 0;
-    scale[o] = maps ? (real)(p->rstd[o] * (double)entry(c->in[GAMMA], o, 1)) : 1;
-    shift[o] = maps ? entry(c->in[BETA], o, 0) : 0;
-  }
+static void channel_map(plan *p, real *mean, real *scale, real *shift) {
+  if (p->thin || (p->normed && !p->folded)) cr_block_map(&p->norm, mean, scale, shift);
+  else cr_block_map_none(p->conv.filters, mean, scale, shift);
   p->block.mean = mean;
   p->block.scale = scale;
   p->block.shift = shift;
 }
 
-/* conv(x, w) scaled and shifted by the running statistics is a convolution: w scale, (bias - mean)
- * scale + beta */
-static void fold(const cr_call *c, const forward_room *f) {
-  int64_t n = c->dim['O'], each = c->dim['C'] * c->dim['K'] * c->dim['L'];
-  const real *w = cr_reals(c->in[WEIGHT]);
-  for (int64_t o = 0; o < n; o++) {
-    double var = (double)cr_reals(c->in[RUNNING_VAR])[o];
-    double scale = (double)entry(c->in[GAMMA], o, 1) / sqrt(var + c->option[EPS]);
-    double from = (double)entry(c->in[BIAS], o, 0) - (double)cr_reals(c->in[RUNNING_MEAN])[o];
-    f->bias[o] = (real)(from * scale + (double)entry(c->in[BETA], o, 0));
-    for (int64_t k = o * each; k < (o + 1) * each; k++)
-      f->weight[k] = (real)((double)w[k] * scale);
-  }
-}
-
 static void forward_thin(cr_call *c, plan *p, const forward_room *f) {
   cr_thin t = thin_of(p);
-  if (p->training) cr_thin_sums(&t, cr_reals(c->in[X]), p->taps, f->conv);
-  settle(c, p, NULL);
-  channel_map(c, p, f->mean, f->scale, f->shift);
+  const real *x = cr_reals(c->in[X]), *weight = cr_reals(c->in[WEIGHT]);
+  if (p->norm.training) {
+    cr_thin_sums(&t, x, p->taps, f->conv);
+    cr_thin_moments(&t, p->taps, weight, p->norm.mean, p->norm.rstd);
+  }
+  cr_block_settle(&p->norm);
+  channel_map(p, f->mean, f->scale, f->shift);
   t.block = p->block;
-  cr_thin_forward(&t, cr_reals(c->in[X]), cr_reals(c->in[WEIGHT]), cr_reals(c->out[0]), p->winner,
-                  f->conv);
+  cr_thin_forward(&t, x, weight, cr_reals(c->out[0]), p->winner, f->conv);
 }
 
 static void forward(cr_call *c) {
@@ -347,9 +282,10 @@ static void forward(cr_call *c) {
     forward_thin(c, &p, &f);
     return;
   }
-  const real *weight = cr_reals(c->in[WEIGHT]), *bias = c->in[BIAS] ? cr_reals(c->in[BIAS]) : NULL;
+  const real *weight = cr_reals(c->in[WEIGHT]), *bias = p.norm.bias;
   if (p.folded) {
-    fold(c, &f);
+    int64_t each = p.conv.channels * c->dim['K'] * c->dim['L'];
+    cr_block_fold(&p.norm, each, weight, f.weight, f.bias);
     weight = f.weight;
     bias = f.bias;
   }
@@ -363,15 +299,17 @@ static void forward(cr_call *c) {
     some.images = p.conv.images - at < p.chunk ? p.conv.images - at : p.chunk;
     real *out = cr_reals(c->out[0]) + at * image_out, *y = p.keep_y ? p.y : out;
     cr_conv_nhwc_forward(&some, cr_reals(c->in[X]) + at * in, weight, bias, y,
-                         p.training ? f.sums : NULL, f.conv);
+                         p.norm.training ? f.sums : NULL, f.conv);
     if (plain) continue;
     if (!mapped) {
-      if (p.norm && !p.folded) settle(c, &p, f.sums);
-      channel_map(c, &p, f.mean, f.scale, f.shift);
+      if (p.norm.training) cr_block_moments(&p.norm, f.sums, y);
+      if (p.normed && !p.folded) cr_block_settle(&p.norm);
+      channel_map(&p, f.mean, f.scale, f.shift);
       mapped = true;
     }
     p.block.images = some.images;
-    cr_block_forward(&p.block, y, p.residual ? cr_reals(c->in[RESIDUAL]) + at * image : NULL, out);
+    const real *residual = p.residual ? cr_reals(c->in[RESIDUAL]) + at * image : NULL;
+    cr_block_forward(&p.block, y, residual, out);
   }
 }
 
@@ -381,7 +319,7 @@ static void forward(cr_call *c) {
  * was known. */
 static bool invertible(const plan *p) {
   for (int64_t o = 0; o < p->conv.filters; o++) {
-    double gamma = fabs((double)p->block.scale[o] / p->rstd[o]);
+    double gamma = fabs((double)p->block.scale[o] / p->norm.rstd[o]);
     if (!(gamma > 1e-3 * fabs((double)p->block.shift[o])) || !(gamma > 1e-9)) return false;
   }
   return true;
@@ -393,65 +331,41 @@ static void take_sums(cr_call *c, plan *p, backward_room *b) {
   cr_block *k = &p->block;
   if (p->residual) {
     if (c->gin[RESIDUAL]) b->h = cr_reals(c->gin[RESIDUAL]);
-    cr_block_sums_by_out(k, p->places, p->keep_y ? p->y : out, k->mean, out, g, b->h, b->sums,
+    cr_block_sums_by_out(k, p->norm.count, p->keep_y ? p->y : out, k->mean, out, g, b->h, b->sums,
                          b->sums_parts);
   } else if (!p->keep_y) {
     /* no batch norm and out in the place of y: h is the gradient of y */
-    cr_block_sums_by_out(k, p->places, out, k->mean, out, g, b->h, b->sums, b->sums_parts);
-  } else if (k->pool && p->norm && invertible(p)) {
+    cr_block_sums_by_out(k, p->norm.count, out, k->mean, out, g, b->h, b->sums, b->sums_parts);
+  } else if (k->pool && p->normed && invertible(p)) {
     int64_t places = k->images * (k->height / 2) * (k->width / 2), n = k->channels;
     cr_block_sums_by_out(k, places, out, k->shift, out, g, NULL, b->sums, b->sums_parts);
     for (int64_t o = 0; o < n; o++) b->sums[n + o] /= (double)k->scale[o];
-  } else if (p->norm || c->gin[BIAS]) {
+  } else if (p->normed || c->gin[BIAS]) {
     cr_block_sums(k, p->y, g, b->sums, b->sums_parts);
   }
 }
 
-static void parameter_gradients(cr_call *c, const plan *p, const backward_room *b) {
-  int64_t n = p->conv.filters;
-  double count = (double)p->places;
-  for (int64_t o = 0; o < n; o++) {
-    double sum = b->sums[o], product = b->sums[n + o], scale = (double)p->block.scale[o];
-    b->slope[o] = b->constant[o] = 0;
-    if (p->training) {
-      b->slope[o] = (real)(-scale * p->rstd[o] * p->rstd[o] * product / count);
-      b->constant[o] = (real)(-scale * sum / count);
-    }
-    if (c->gin[GAMMA]) cr_reals(c->gin[GAMMA])[o] = (real)(product * p->rstd[o]);
-    if (c->gin[BETA]) cr_reals(c->gin[BETA])[o] = (real)sum;
-    /* the mean of the batch takes a bias out again */
-    if (c->gin[BIAS]) cr_reals(c->gin[BIAS])[o] = p->training ? 0 : (real)(scale * sum);
-  }
+static real *gradient(const cr_call *c, int input) {
+  return c->gin[input] ? cr_reals(c->gin[input]) : NULL;
 }
 
-/* y = w patch has the gradient scale (h - (y - mean) r^2 sum h (y - mean) / M - sum h / M), so
- *   gw_k = scale (sum h patch_k - r^2 sum h (y - mean) (sum_j w_j G_jk - mean S_k) / M
- *                 - sum h S_k / M) */
+static void norm_backward(cr_call *c, const plan *p, const backward_room *b) {
+  cr_block_norm_backward(&p->norm, b->sums, p->block.scale, b->slope, b->constant,
+                         gradient(c, GAMMA), gradient(c, BETA), gradient(c, BIAS));
+}
+
 static void backward_thin(cr_call *c, plan *p, backward_room *b) {
   cr_thin t = thin_of(p);
   int64_t n = p->conv.filters;
+  const cr_block_norm *norm = &p->norm;
   const real *weight = cr_reals(c->in[WEIGHT]);
-  const double *S = p->taps, *G = S + CR_THIN_TAPS;
   cr_thin_backward(&t, cr_reals(c->in[X]), cr_reals(c->gout[0]), p->winner, b->patches, b->conv);
-  for (int64_t o = 0; o < n; o++) {
-    b->sums[o] = b->patches[CR_THIN_TAPS * n + o];
-    b->sums[n + o] = -p->mean[o] * b->sums[o];
-    for (int k = 0; k < CR_THIN_TAPS; k++)
-      b->sums[n + o] += (double)weight[o*CR_THIN_TAPS + k] * b->patches[o*CR_THIN_TAPS + k];
-  }
-  parameter_gradients(c, p, b);
-  if (!c->gin[WEIGHT]) return;
-  for (int64_t i = 0; i < n * CR_THIN_TAPS; i++) {
-    int64_t o = i / CR_THIN_TAPS, k = i % CR_THIN_TAPS;
-    double sum = b->patches[i];
-    if (p->training) {
-      double product = -p->mean[o] * S[k], count = (double)p->places, r = p->rstd[o];
-      for (int j = 0; j < CR_THIN_TAPS; j++)
-        product += (double)weight[o*CR_THIN_TAPS + j] * G[j*CR_THIN_TAPS + k];
-      sum -= (r * r * b->sums[n + o] * product + b->sums[o] * S[k]) / count;
-    }
-    cr_reals(c->gin[WEIGHT])[i] = (real)((double)p->block.scale[o] * sum);
-  }
+  memcpy(b->sums, b->patches + CR_THIN_TAPS * n, (size_t)n * sizeof(double));
+  cr_thin_product(&t, weight, norm->mean, b->patches, b->sums + n);
+  norm_backward(c, p, b);
+  if (c->gin[WEIGHT])
+    cr_thin_grad_weight(&t, weight, norm->training ? p->taps : NULL, norm->mean, norm->rstd,
+                        b->patches, b->sums + n, cr_reals(c->gin[WEIGHT]));
 }
 
 static void backward(cr_call *c) {
@@ -460,13 +374,13 @@ static void backward(cr_call *c) {
   plan_of(c, &p, NULL);
   saved_room(c, &p);
   backward_rooms(c, &p, &b);
-  channel_map(c, &p, b.mean, b.scale, b.shift);
+  channel_map(&p, b.mean, b.scale, b.shift);
   if (p.thin) {
     backward_thin(c, &p, &b);
     return;
   }
   take_sums(c, &p, &b);
-  parameter_gradients(c, &p, &b);
+  norm_backward(c, &p, &b);
   const real *gy = b.h ? b.h : cr_reals(c->gout[0]);
   if (p.keep_y) {
     if (p.residual) p.block.relu = false;       /* h has been through it */
