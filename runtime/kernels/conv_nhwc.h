@@ -8,6 +8,13 @@
  * cr_conv_nhwc_scratch bytes, aligned to 64, contents of no account before and after; NULL when
  * that is 0. The arrays must not overlap.
  *
+ * Largest error against the sum in double, relative to the largest element of the result, for
+ * normally distributed inputs (tests/c/winograd_test.c holds them to twice that):
+ *
+ *   float                 up to 128 channels   512 channels   gradient for weights, 64 x 32 x 32
+ *   direct, columns              1.5e-6            2.5e-6                  3e-7
+ *   winograd                     1.0e-5            1.5e-5                  3.5e-6
+ *
  * All spread over the pool themselves. The bits do not depend on the number of threads, and those
  * of an image, in forward and in the gradient for x, not on the images around it. */
 #ifndef CR_KERNELS_CONV_NHWC_H

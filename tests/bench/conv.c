@@ -59,7 +59,7 @@ static void measure(const layer *l, int way, int pass) {
   real *x = filled(nx), *y = filled(ny), *w = filled(nw), *out = filled(pass == 0 ? ny : pass == 1 ? nx : nw);
   void *scratch = filled((int64_t)(cr_conv_nhwc_scratch(&v, (cr_conv_pass)pass) / sizeof(real)) + 1);
   double *sums = calloc((size_t)(2 * v.filters), sizeof *sums), best[2] = { 1e9, 1e9 };
-  double flops = 2.0 * (double)positions * (double)nw, until = now() + 0.6;
+  double flops = 2.0 * (double)positions * (double)nw, until = now() + 0.35;
   for (int turn = 0; turn < 4 || now() < until; turn++)
     for (int t = 0; t < 2; t++) {
       cr_pool_set_threads(t + 1, NULL);
