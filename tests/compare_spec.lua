@@ -101,7 +101,8 @@ describe("compare.collect", function()
     failed[14].state = "failed"
     refuses("1 final run is missing", "e", { good = { final = failed } })
     refuses("the sweep is not done", "f", { sweep = { state = "final" } })
-    refuses("the plan itself asks", "g", { sweep = { unfair = true } })
+    refuses("the sweep counts as unfair", "g", { sweep = { unfair = true } })
+    refuses("the script changed on the way", "h", { sweep = { unfair = "the script changed on the way" } })
   end)
 
   it("warns", function()

@@ -34,7 +34,9 @@ function M.reasons(found)
     end
     if unselected then no("no setting of %s was selected", unselected) end
     if most > least then no("budgets differ: %d to %d tuning trials a variant", least, most) end
-    if found.unfair then no("the plan itself asks for an unfair comparison") end
+    if found.unfair then
+      no("%s", type(found.unfair) == "string" and found.unfair or "the sweep counts as unfair")
+    end
   end
   return reasons
 end
