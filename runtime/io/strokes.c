@@ -41,9 +41,10 @@ static bool point(const char *line, double value[3]) {
   const char *at = line;
   for (int i = 0; i < 3; i++) {
     char *end;
-    if (strspn(at, "0123456789+-.eE") == 0) return false;        /* no blanks, nan, hex */
+    size_t n = strspn(at, "0123456789+-.eE");                    /* no blanks, nan, hex */
     value[i] = strtod(at, &end);
-    if (end == at || *end != (i < 2 ? ',' : '\0') || !(fabs(value[i]) <= 1e9)) return false;
+    if (n == 0 || end != at + n || *end != (i < 2 ? ',' : '\0') || !(fabs(value[i]) <= 1e9))
+      return false;
     at = end + 1;
   }
   return true;

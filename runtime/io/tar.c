@@ -70,12 +70,9 @@ bool cr_tar_open(const void *bytes, size_t n, cr_archive *out, cr_error *err) {
   for (size_t at = 0;; number++) {
     const unsigned char *h = file + at;
     uint64_t size = 0;
-    if (n - at < BLOCK) {
-      if (at < n || out->n == 0 || given != NULL)
-        return cr_fail(err, CR_EFORMAT, "tar: the file is cut short in the header of member %zu",
-                       number);
-      break;
-    }
+    if (n - at < BLOCK)
+      return cr_fail(err, CR_EFORMAT, "tar: the file is cut short before the header of member %zu, "
+                     "or the block of zeros at its end", number);
     if (is_zero(h)) break;
     if (!sum_is_right(h))
       return cr_fail(err, CR_EFORMAT, "tar: the header of member %zu is damaged", number);

@@ -3,8 +3,9 @@
  * All is written below FOLDER.part.PID, a folder that did not exist before, and renamed when it is
  * whole. Each part of a name is opened below the one before it and never through a link (openat,
  * O_NOFOLLOW), files only where nothing is (O_EXCL): whatever a name is, and whoever else writes
- * there, nothing outside is touched. Thousands of small files are synced once, together, which is
- * why this does not go through cr_file_write. */
+ * there, nothing outside is touched. Nothing is synced: thousands of small files would take
+ * minutes, and the archive is still there should the machine stop; which is why this does not go
+ * through cr_file_write. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -70,7 +71,6 @@ static bool write_members(const cr_archive *a, const char *folder, cr_error *err
   if (root < 0) return failed("open", folder, err);
   bool ok = true;
   for (size_t i = 0; ok && i < a->n; i++) ok = write_member(root, &a->member[i], &bytes, err);
-  if (ok && syncfs(root) != 0) ok = failed("sync", folder, err);
   close(root);
   cr_buffer_clear(&bytes);
   return ok;
