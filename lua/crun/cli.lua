@@ -28,6 +28,9 @@ function M.parse(command, args, spec)
     local name, equals, value = arg:match("^%-%-?([%a][%w-]*)(=?)(.*)$")
     if not name then
       left[#left + 1] = arg
+    elseif spec.help == nil and arg == "--help" then
+      print((help.text(command)))
+      crun.exit(0)
     else
       if spec[name] == nil then
         local near = options.nearest(name, options.sorted_keys(spec))

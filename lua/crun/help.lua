@@ -1,7 +1,8 @@
 --- help.lua - what `crun help` prints: usage, descriptors, the comments of modules
 --
--- `crun help TOPIC [NAME]`; a topic is a room (loss, miner, metric, op, data), a module of the
--- library, or the name of anything in a room. Nothing is written twice: formulas and options come
+-- `crun help TOPIC [NAME]`; a topic is a command that is a file, a room (loss, miner, metric, op,
+-- data), a module of the library (NAME.lua where a command has the same name), or the name of
+-- anything in a room. Nothing is written twice: formulas and options come
 -- from the descriptors, the rest from the comments in the sources.
 local crun = require "crun"
 local catalogue = require "crun.catalogue"
@@ -23,16 +24,22 @@ examples
   crun help loss triplet                                 formula, options and defaults of a loss
 
 commands
-  runs [KEY=VALUE ...]     the runs of --out (runs/): state, settings that differ, best value;
-                           -n N, --metric NAME, --json
+  sweep PLAN.yaml          settings against each other: tuned alike, tested with fresh seeds
+  compare SWEEP|RUN ...    which is best, by how much, is it noise;  --cost --json --fail-if
+  report SWEEP|RUN ...     the same and more as one HTML page;  -o FILE
+  runs [FILTER ...]        the runs of --out (runs/): loss=triplet lr<1e-3 state:failed since:2d
   show RUN                 one run: settings and where they come from, results, files;  --json
+  log RUN, diff RUN RUN    what it logged (-f: as it comes); in what two differ
+  tag, note, rm RUN ...    words for a run; remove it
+  export SWEEP|RUN ...     --format csv|json|latex|tensorboard  -o FILE
   resume RUN               go on with a stopped run: its own script, its settings, the same bits
+  db rebuild|check         the index of the runs, made from their folders
   doctor                   what this machine gives crun, and what is wrong with it
   bench losses             time and memory of losses and miners;  --b 64,256 --threads 1,2 --json
   docs losses              prints docs/losses.md: every loss, its formula and its cost
   types                    prints type stubs for the Lua language server
   check loss NAME|FILE.lua does a loss stand up: gradient, order, edges, nan, time and memory
-  help [TOPIC [NAME]]      help loss, metric, op, data, optim, nn, sampler, run, config, exit ...
+  help [TOPIC [NAME]]      help runs, help loss, metric, op, data, optim, nn, run, config, exit ...
 RUN is a folder, a name or how it begins or ends, or -1 for the newest, -2 for the one before.
 
 options, before the script (those marked * behind it too)
@@ -61,7 +68,8 @@ exit codes
   3    bad settings: unknown key, wrong type, out of range
   4    data error: missing, damaged or unreadable; the file is named
   5    training diverged: NaN or infinity in the loss or in the weights
-  6    a check failed
+  6    a check failed, or what --fail-if says holds
+  7    a sweep ended with some trials failed
   70   internal error
   74   the disk refused to write; what was saved before is whole
   75   stopped after a checkpoint (Ctrl-C, SIGTERM, SIGUSR1): go on with crun resume
@@ -225,6 +233,10 @@ end
 function M.text(topic, name)
   if topic == nil then return USAGE end
   if topic == "exit" then return EXIT_CODES end
+  if not name and topic:find "^%a[%w_]*$" then
+    local command = module_help("command/" .. topic)
+    if command then return command end
+  end
   topic = ALIASES[topic] or topic
   local room = ROOMS[topic]
   if room and not name then

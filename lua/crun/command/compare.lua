@@ -1,11 +1,19 @@
 --- crun compare SWEEP|RUN...: which is best, by how much, and is that noise
 --
+--   --metric M[,M...]   instead of those the plan reports; the first decides
+--   --json              all of it as JSON
+--   --cost              time, memory and images a second beside quality, the Pareto set marked
+--   --allow-unfair      name a winner also where the race was not fair, and say so
+--   --fail-if EXPR      "triplet.test/map@r < 0.8", "best.test/eer > base.test/eer + 0.01"
+--
 -- The same results print the same bytes: what differs between repetitions (time, memory, images a
 -- second, how often the test set was looked at) is shown by --cost alone. Exit code 6 when the
 -- condition of --fail-if holds.
 local crun = require "crun"
 local cli = require "crun.cli"
 local compare = require "crun.compare"
+local config = require "crun.config"
+local folder = require "crun.compare.folder"
 local options = require "crun.options"
 local runs = require "crun.runs"
 local ui = require "crun.ui"
@@ -74,6 +82,22 @@ local function heading(c)
   return table.concat(parts, " · ")
 end
 
+-- the settings each variant ran with, and what they were chosen from
+local function print_selected(c)
+  local rows = {}
+  for i, v in ipairs(c.variants) do
+    if not v.selected then return end
+    local settings, words = v.selected.settings or {}, {}
+    for _, key in ipairs(options.sorted_keys(settings)) do
+      words[#words + 1] = key .. " = " .. config.value_text(settings[key])
+    end
+    local score, pruned = folder.number(v.selected.score), v.tune.count.pruned
+    rows[i] = { v.name, ("%s%s  (%d trials%s)"):format(score and compare.text(score) .. "  " or "",
+      table.concat(words, ", "), v.tune.planned, pruned and (", %d pruned"):format(pruned) or "") }
+  end
+  print(("\nselected on %s\n"):format(c.metric.name or "?") .. ui.pairs(rows))
+end
+
 local function print_text(c, cost)
   print(heading(c))
   for _, t in ipairs(c.tables) do print_table(c, t, cost) end
@@ -91,9 +115,13 @@ local function print_text(c, cost)
       print(("The test set was looked at %d times."):format(c.test_looks))
     end
   end
-  if #c.warnings > 0 then print "" end
+  print_selected(c)
+  local first = true
   for _, w in ipairs(c.warnings) do
-    print(("! %s%s"):format(w.variant and w.variant .. ": " or "", w.text))
+    if w.kind ~= "pruned" then                           -- which is no trouble: see above
+      print(("%s! %s%s"):format(first and "\n" or "", w.variant and w.variant .. ": " or "", w.text))
+      first = false
+    end
   end
 end
 
