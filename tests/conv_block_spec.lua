@@ -103,6 +103,16 @@ describe("a conv_block", function()
         near(at_once(t, options), by_layers(t, options), "without gradients")
       end)
     end
+    it("gives an image its bits whatever is around it and asked for: " .. name, function()
+      local t = draw(shape, filters, kernel, parts)
+      local evaluation = { training = false }
+      for key, value in pairs(o) do evaluation[key] = value end
+      local with = outcome(at_once, t, evaluation).out
+      local _ <close> = crun.no_grad()
+      assert.equal(0, largest(with - at_once(t, evaluation)))
+      t.x, t.residual = t.x:narrow(1, 2, 1), t.residual and t.residual:narrow(1, 2, 1)
+      assert.equal(0, largest(with:narrow(1, 2, 1) - at_once(t, evaluation)))
+    end)
     it("has the same bits for 1 and 2 threads: " .. name, function()
       local t, before, results = draw(shape, filters, kernel, parts), crun.threads(), {}
       for threads = 1, 2 do

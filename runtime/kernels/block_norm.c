@@ -60,11 +60,25 @@ void cr_block_map_none(int64_t channels, real *mean, real *scale, real *shift) {
 void cr_block_fold(const cr_block_norm *n, int64_t each, const real *weight, real *folded,
                    real *shift) {
   for (int64_t c = 0; c < n->channels; c++) {
-    double scale = entry(n->gamma, c, 1) / sqrt((double)n->running_var[c] + n->eps);
-    double from = entry(n->bias, c, 0) - (double)n->running_mean[c];
-    shift[c] = (real)(from * scale + entry(n->beta, c, 0));
+    double scale = n->rstd[c] * entry(n->gamma, c, 1);
+    shift[c] = (real)(entry(n->beta, c, 0) - n->mean[c] * scale);
     for (int64_t k = c * each; k < (c + 1) * each; k++)
       folded[k] = (real)((double)weight[k] * scale);
+  }
+}
+
+void cr_block_fold_backward(const cr_block_norm *n, int64_t each, const real *weight,
+                            const real *gfolded, const double *gshift, real *gweight, real *ggamma,
+                            real *gbeta, real *gbias) {
+  for (int64_t c = 0; c < n->channels; c++) {
+    double scale = n->rstd[c] * entry(n->gamma, c, 1), gscale = -n->mean[c] * gshift[c];
+    for (int64_t k = c * each; k < (c + 1) * each; k++) {
+      if (ggamma) gscale += (double)gfolded[k] * (double)weight[k];
+      if (gweight) gweight[k] = (real)((double)gfolded[k] * scale);
+    }
+    if (ggamma) ggamma[c] = (real)(gscale * n->rstd[c]);
+    if (gbeta) gbeta[c] = (real)gshift[c];
+    if (gbias) gbias[c] = (real)(gshift[c] * scale);
   }
 }
 

@@ -17,8 +17,8 @@
  * reads y and writes out. The way back reads the pooled out and its gradient for the two sums of
  * batch norm (a pooled value gives its normalised y back: (out - beta) / gamma), then turns y into
  * its own gradient in place. Kept for it: y, and out, which the next layer keeps anyway. Without
- * batch norm and pooling out is made in the place of y and only out is kept. In evaluation without
- * gradients the batch norm is folded into the weights, and a few images at a time go through.
+ * batch norm and pooling out is made in the place of y and only out is kept. Outside training the
+ * batch norm is folded into the weights; without gradients a few images at a time go through.
  * Images of one channel, whose convolution costs less than memory, go by kernels/block_thin.h: y is
  * never kept, and a byte for each of out says which place won.
  * Ioffe, Szegedy, "Batch normalization", ICML 2015; He et al., CVPR 2016. */
@@ -72,7 +72,7 @@ typedef struct plan {
   cr_block block;
   cr_block_norm norm;               /* its mean and rstd with y when that is kept */
   bool normed, folded, residual, thin, keep_y;
-  int64_t chunk;                    /* images at a time */
+  int64_t each, chunk;              /* numbers of a filter; images at a time */
   real *y;
   double *taps;                     /* thin: cr_thin_sums, and who won */
   uint8_t *winner;
@@ -111,15 +111,16 @@ static bool plan_of(cr_call *c, plan *p, cr_error *err) {
   p->thin = p->conv.channels == 1 && p->block.pool && !c->want[X] && w->kernel[0] == 3 &&
             w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 && w->padding[0] <= 1 &&
             w->padding[1] <= 1;
-  p->folded = p->normed && !training && !c->wants_grad && !p->thin;
-  p->keep_y = ((p->normed && !p->folded) || p->block.pool) && !p->thin;
+  p->folded = p->normed && !training && !p->thin;
+  p->keep_y = (training || p->block.pool) && !p->thin;
   p->norm = (cr_block_norm){ .channels = p->conv.filters,
                              .count = p->conv.images * w->out[0] * w->out[1],
-                             .training = training, .unbiased = p->thin,
+                             .training = training, .unbiased = p->thin || p->folded,
                              .momentum = c->option[MOMENTUM], .eps = c->option[EPS],
                              .bias = reals(c, BIAS), .gamma = reals(c, GAMMA),
                              .beta = reals(c, BETA), .running_mean = reals(c, RUNNING_MEAN),
                              .running_var = reals(c, RUNNING_VAR) };
+  p->each = p->conv.channels * w->kernel[0] * w->kernel[1];
   p->chunk = p->conv.images;
   if (!c->wants_grad && !training && p->block.pool) {
     /* so that y stays in the cache */
@@ -138,7 +139,7 @@ static cr_thin thin_of(const plan *p) {
 static void take_kept(room *r, plan *p, int64_t images) {
   const cr_block *b = &p->block;
   int64_t n = b->channels;
-  if (!p->keep_y && !p->thin) return;
+  if (!p->keep_y && !p->thin && !p->folded) return;
   p->norm.mean = take(r, n, sizeof(double));
   p->norm.rstd = take(r, n, sizeof(double));
   if (p->keep_y) p->y = take(r, images * b->height * b->width * n, sizeof(real));
@@ -169,8 +170,7 @@ static room forward_rooms(cr_call *c, plan *p, forward_room *f) {
   f->shift = take(&r, n, sizeof(real));
   f->sums = take(&r, 2 * n, sizeof(double));
   f->bias = take(&r, n, sizeof(real));
-  if (p->folded)
-    f->weight = take(&r, n * p->conv.channels * c->dim['K'] * c->dim['L'], sizeof(real));
+  if (p->folded) f->weight = take(&r, n * p->each, sizeof(real));
   if (!c->wants_grad) take_kept(&r, p, p->chunk);
   cr_thin t = thin_of(p);
   size_t conv = p->thin ? cr_thin_scratch(&t) : cr_conv_nhwc_scratch(&some, CR_CONV_FORWARD);
@@ -179,7 +179,7 @@ static room forward_rooms(cr_call *c, plan *p, forward_room *f) {
 }
 
 typedef struct backward_room {
-  real *mean, *scale, *shift, *slope, *constant, *h;
+  real *mean, *scale, *shift, *slope, *constant, *h, *weight, *gweight;
   double *sums, *patches;
   void *sums_parts, *conv;
 } backward_room;
@@ -205,8 +205,12 @@ static room backward_rooms(cr_call *c, plan *p, backward_room *b) {
   b->h = NULL;
   if (p->residual ? !c->want[RESIDUAL] : !p->keep_y && p->block.relu)
     b->h = take(&r, p->norm.count * n, sizeof(real));
+  if (p->folded) {
+    b->weight = take(&r, n * p->each, sizeof(real));
+    b->gweight = take(&r, n * p->each, sizeof(real));
+  }
   if (c->want[X]) conv = cr_conv_nhwc_scratch(&p->conv, CR_CONV_GRAD_X);
-  if (c->want[WEIGHT]) {
+  if (c->want[WEIGHT] || (p->folded && c->want[GAMMA])) {
     size_t bytes = cr_conv_nhwc_scratch(&p->conv, CR_CONV_GRAD_WEIGHT);
     if (bytes > conv) conv = bytes;
   }
@@ -252,7 +256,7 @@ static bool check(cr_call *c, cr_error *err) {
 
 /* What batch norm does to each channel, or nothing. */
 static void channel_map(plan *p, real *mean, real *scale, real *shift) {
-  if (p->thin || (p->normed && !p->folded)) cr_block_map(&p->norm, mean, scale, shift);
+  if (p->thin || p->norm.training) cr_block_map(&p->norm, mean, scale, shift);
   else cr_block_map_none(p->conv.filters, mean, scale, shift);
   p->block.mean = mean;
   p->block.scale = scale;
@@ -284,8 +288,8 @@ static void forward(cr_call *c) {
   }
   const real *weight = cr_reals(c->in[WEIGHT]), *bias = p.norm.bias;
   if (p.folded) {
-    int64_t each = p.conv.channels * c->dim['K'] * c->dim['L'];
-    cr_block_fold(&p.norm, each, weight, f.weight, f.bias);
+    cr_block_settle(&p.norm);
+    cr_block_fold(&p.norm, p.each, weight, f.weight, f.bias);
     weight = f.weight;
     bias = f.bias;
   }
@@ -302,8 +306,10 @@ static void forward(cr_call *c) {
                          p.norm.training ? f.sums : NULL, f.conv);
     if (plain) continue;
     if (!mapped) {
-      if (p.norm.training) cr_block_moments(&p.norm, f.sums, y);
-      if (p.normed && !p.folded) cr_block_settle(&p.norm);
+      if (p.norm.training) {
+        cr_block_moments(&p.norm, f.sums, y);
+        cr_block_settle(&p.norm);
+      }
       channel_map(&p, f.mean, f.scale, f.shift);
       mapped = true;
     }
@@ -336,11 +342,11 @@ static void take_sums(cr_call *c, plan *p, backward_room *b) {
   } else if (!p->keep_y) {
     /* no batch norm and out in the place of y: h is the gradient of y */
     cr_block_sums_by_out(k, p->norm.count, out, k->mean, out, g, b->h, b->sums, b->sums_parts);
-  } else if (k->pool && p->normed && invertible(p)) {
+  } else if (k->pool && p->norm.training && invertible(p)) {
     int64_t places = k->images * (k->height / 2) * (k->width / 2), n = k->channels;
     cr_block_sums_by_out(k, places, out, k->shift, out, g, NULL, b->sums, b->sums_parts);
     for (int64_t o = 0; o < n; o++) b->sums[n + o] /= (double)k->scale[o];
-  } else if (p->normed || c->gin[BIAS]) {
+  } else if (p->norm.training || p->folded || c->gin[BIAS]) {
     cr_block_sums(k, p->y, g, b->sums, b->sums_parts);
   }
 }
@@ -387,10 +393,18 @@ static void backward(cr_call *c) {
     cr_block_backward(&p.block, gy, b.slope, b.constant, p.y);
     gy = p.y;
   }
-  if (c->gin[X])
-    cr_conv_nhwc_grad_x(&p.conv, cr_reals(c->in[WEIGHT]), gy, cr_reals(c->gin[X]), b.conv);
-  if (c->gin[WEIGHT])
-    cr_conv_nhwc_grad_weight(&p.conv, cr_reals(c->in[X]), gy, cr_reals(c->gin[WEIGHT]), b.conv);
+  const real *x = cr_reals(c->in[X]), *weight = cr_reals(c->in[WEIGHT]);
+  if (p.folded) {
+    cr_block_fold(&p.norm, p.each, weight, b.weight, b.shift);
+    if (c->gin[WEIGHT] || c->gin[GAMMA])
+      cr_conv_nhwc_grad_weight(&p.conv, x, gy, b.gweight, b.conv);
+    cr_block_fold_backward(&p.norm, p.each, weight, b.gweight, b.sums, gradient(c, WEIGHT),
+                           gradient(c, GAMMA), gradient(c, BETA), gradient(c, BIAS));
+    weight = b.weight;
+  } else if (c->gin[WEIGHT]) {
+    cr_conv_nhwc_grad_weight(&p.conv, x, gy, cr_reals(c->gin[WEIGHT]), b.conv);
+  }
+  if (c->gin[X]) cr_conv_nhwc_grad_x(&p.conv, weight, gy, cr_reals(c->gin[X]), b.conv);
 }
 
 const cr_op cr_op_conv_block = {
