@@ -25,7 +25,7 @@ local LOSS_STEPS <const>, IDLE_STEPS <const>, GRADIENT_STEPS <const> = 40, 40, 2
 local EXPLODING <const> = 1000                      -- times the median of the steps before
 
 local HELP <const> = {
-  margin = "usual for hard mining from a random start: mine softer triplets (semihard, all) first, lower the learning rate, normalise embeddings",
+  margin = "mine softer triplets (semihard, all) at first, for hard ones from a random start do this; lower the learning rate; normalise embeddings",
   still = "embeddings may have collapsed, or the learning rate is 0: lower the learning rate or temperature, check that gradients reach the network",
   active = "raise the margin, mine harder triplets, put more classes into a batch; or stop here: the training set is learnt",
   point = "all embeddings lie at one point: lower the learning rate, mine softer, normalise embeddings",

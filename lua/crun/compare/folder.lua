@@ -75,20 +75,24 @@ local function read_trials(path)
   local now = {}
   local lines, cut = M.read_lines(path .. "/trials.jsonl")
   for _, line in ipairs(lines) do
-    local known = now[line.trial] or {}
+    local known = line.trial and now[line.trial] or {}
+    if line.state then known.reason = nil end            -- that of an attempt before
     for key, value in pairs(line) do known[key] = value end
     if line.trial then now[line.trial] = known end
   end
   local function given(value) return value ~= cio.json_null and value or nil end
+  local list = {}
   for i, line in ipairs(plan) do
     local said = now[line.trial or i] or {}
-    plan[i] = { trial = line.trial or i, variant = line.variant, phase = line.phase,
-      seed = given(line.seed), fold = given(line.fold), state = said.state or "queued",
-      settings = given(said.settings) or given(line.settings), score = M.number(said.score),
-      epoch = given(said.epoch), rung = given(said.rung), reason = given(said.reason),
-      run = given(said.run) and path .. "/" .. said.run }
+    if type(line.variant) ~= "string" then cut = cut + 1 else
+      list[#list + 1] = { trial = line.trial or i, variant = line.variant, phase = line.phase,
+        seed = given(line.seed), fold = given(line.fold), state = said.state or "queued",
+        settings = given(said.settings) or given(line.settings), score = M.number(said.score),
+        epoch = given(said.epoch), rung = given(said.rung), reason = given(said.reason),
+        run = type(said.run) == "string" and path .. "/" .. said.run or nil }
+    end
   end
-  return plan, damaged + cut
+  return list, damaged + cut
 end
 
 --- A sweep folder as a table. Raises (exit code 4) when it is none.
@@ -98,6 +102,13 @@ function M.read_sweep(path)
   if not sweep then
     crun.fail("compare", ("%s is not a sweep folder: %s"):format(path, why and
       tostring(why):match "^[^\n]*" or "it has no sweep.json"), EDATA)
+  end
+  for _, key in ipairs { "metric", "final", "selected" } do
+    if sweep[key] == cio.json_null then sweep[key] = nil end
+    if sweep[key] ~= nil and type(sweep[key]) ~= "table" then
+      crun.fail("compare", ("%s/sweep.json: '%s' must be an object, got %s"):format(path, key,
+        options.say(sweep[key])), EDATA)
+    end
   end
   local plan, damaged = read_trials(path)
   local by_name, list = {}, {}
@@ -113,15 +124,21 @@ function M.read_sweep(path)
     if trial.phase == "final" then
       v.runs[#v.runs + 1] = final_run(trial.run, trial.seed, trial.fold, trial.state)
       v.runs[#v.runs].trial, v.runs[#v.runs].reason = trial.trial, trial.reason
+      v.settings = v.settings or trial.settings          -- of a plan that tunes nothing
     else
       local t = v.tune
       t.planned, t.trials[#t.trials + 1] = t.planned + 1, trial
       t.count[trial.state] = (t.count[trial.state] or 0) + 1
     end
   end
-  for name, selected in pairs(sweep.selected or {}) do
-    variant(name).selected = selected
-    by_name[name].settings = selected.settings
+  if #list == 0 then
+    crun.fail("compare", ("%s has no trial: its plan.jsonl is missing or damaged"):format(path),
+      EDATA)
+  end
+  for _, v in ipairs(list) do
+    local chosen = (sweep.selected or {})[v.name]
+    v.selected = type(chosen) == "table" and chosen or nil
+    if v.selected then v.settings = v.selected.settings end
   end
   return { name = sweep.name or path:match "[^/]*$", path = path, kind = "sweep",
     state = sweep.state, metric = sweep.metric or {}, final = sweep.final or {},
