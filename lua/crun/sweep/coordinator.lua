@@ -157,10 +157,13 @@ function Coordinator:close_tuning()
     record.selected = nil
     return
   end
-  record.tuning_closed = record.tuning_closed or cio.time()
+  local closed = record.tuning_closed
+  record.tuning_closed = closed or cio.time()
   record.state = "final"
   sweep:save()
-  self.view:say("tuning is over; the settings are selected" .. (self.plan.final and "; final runs begin" or ""))
+  if not closed then
+    self.view:say("tuning is over; the settings are selected" .. (self.plan.final and "; final runs begin" or ""))
+  end
 end
 
 -- The trials that may be started now, in order.

@@ -128,7 +128,7 @@ local function describe(plan, record)
   record.fixed = next(fixed) and fixed or nil
   record.variants = {}
   for i, variant in ipairs(plan.variants) do record.variants[i] = variant.name end
-  record.budget, record.plan_sha256, record.words = budget, plan.sha256, plan.words
+  record.budget, record.plan_sha256, record.words = budget, plan.sha256, cio.json_array(plan.words)
   record.script, record.script_sha256 = plan.script, cio.sha256_file(plan.script)
   record.metric, record.folds, record.tune, record.final = plan.metric, plan.folds, plan.tune, plan.final
   record.launcher = next(plan.launcher) and plan.launcher or nil
@@ -228,6 +228,7 @@ function Store:change(trial, state, fields)
 end
 
 function Store:save()
+  for _, chosen in pairs(self.record.selected or {}) do cio.json_array(chosen.edges) end
   self:writing(cio.write_file, self.path .. "/sweep.json", cio.json_encode(self.record, { indent = 2,
     order = { "name", "script", "state", "metric" } }) .. "\n")
 end

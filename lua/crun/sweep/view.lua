@@ -27,11 +27,11 @@ end
 
 local function short(score) return score and ("%.4f"):format(score) or "-" end
 
--- the best score of a variant so far, among trials that got to their end
+-- the best score of a variant so far, among trials that got to their end: those of the tuning, which are alike
 local function best_of(sweep, plan, variant)
-  local best
+  local best, phase = nil, plan.tune and "tune" or "final"
   for _, trial in ipairs(sweep.trials) do
-    if trial.variant == variant and trial.score and trial.state == "done" and
+    if trial.variant == variant and trial.phase == phase and trial.score and trial.state == "done" and
        (not best or plan.metric.goal == "max" and trial.score > best or plan.metric.goal == "min" and trial.score < best) then
       best = trial.score
     end
@@ -123,6 +123,7 @@ function View:settled(trial)
     ("final seed %d%s"):format(trial.seed, trial.fold and (" fold %d"):format(trial.fold) or "")
   local what = trial.state == "done" and ("%s %s"):format(self.plan.metric.name, short(trial.score)) or
     trial.state .. (trial.reason and ": " .. trial.reason or "")
+  if trial.state == "queued" then what = "its process is gone; it goes on from its checkpoint" end
   if trial.state == "waiting" then what = ("waits after epoch %d, %s"):format(trial.epoch or 0, short(trial.score)) end
   self:say(("%d/%d  %s  %s  %s%s"):format(n.all - n.left, n.all, trial.variant, place, what,
     left and n.left > 0 and ("  (%s left)"):format(ui.duration(left)) or ""))
