@@ -149,29 +149,25 @@ static inline real value(const real *w, int64_t C, real bias, const real *x, int
 CR_VECTOR static void forward_strip(real strip[][SPAN], int64_t n, int64_t C,
                                     const real *restrict w, const real *restrict bias, real bound,
                                     real *restrict out, uint8_t *restrict winner) {
-  for (int64_t q = 0; q < n; q++, out += C) {
+  for (int64_t q = 0; q < n; q++) {
     real x[16];
     for (int i = 0; i < 16; i++) x[i] = strip[i / 4][2 * q + i % 4];
-    if (winner != NULL) {
-      uint8_t *restrict won = winner + q * C;
-      for (int64_t o = 0; o < C; o++) {
+    for (int64_t o0 = 0; o0 < C; o0 += TILE) {
+      int64_t width = C - o0 < TILE ? C - o0 : TILE;
+      int place[TILE];          /* as wide as a real number: bytes would split the vectors */
+      for (int64_t k = 0; k < width; k++) {
+        int64_t o = o0 + k;
         real v0 = value(w + o, C, bias[o], x, 0), v1 = value(w + o, C, bias[o], x, 1);
         real v2 = value(w + o, C, bias[o], x, 4), v3 = value(w + o, C, bias[o], x, 5);
         real top = larger(larger(v0, v1), larger(v2, v3));
-        int place = v2 == top ? 2 : 3;
-        place = v1 == top ? 1 : place;
-        place = v0 == top ? 0 : place;
-        place = top > bound ? place : 4;
-        won[o] = (uint8_t)place;
-        out[o] = top < bound ? bound : top;
+        int at = v2 == top ? 2 : 3;
+        at = v1 == top ? 1 : at;
+        at = v0 == top ? 0 : at;
+        place[k] = top > bound ? at : 4;
+        out[q * C + o] = top < bound ? bound : top;
       }
-    } else {
-      for (int64_t o = 0; o < C; o++) {
-        real v0 = value(w + o, C, bias[o], x, 0), v1 = value(w + o, C, bias[o], x, 1);
-        real v2 = value(w + o, C, bias[o], x, 4), v3 = value(w + o, C, bias[o], x, 5);
-        real top = larger(larger(v0, v1), larger(v2, v3));
-        out[o] = top < bound ? bound : top;
-      }
+      if (winner != NULL)
+        for (int64_t k = 0; k < width; k++) winner[q * C + o0 + k] = (uint8_t)place[k];
     }
   }
 }
@@ -215,9 +211,10 @@ CR_VECTOR static void backward_strip(real strip[][SPAN], int64_t n, int64_t C, i
   real h[TAPS + 1][TILE] = { { 0 } };
   for (int64_t q = 0; q < n; q++) {
     const real *restrict gq = g + q * C + o0;
-    const uint8_t *restrict place = won + q * C + o0;
+    int place[TILE];            /* as wide as a real number: bytes would split the vectors */
     real x[16];
     for (int i = 0; i < 16; i++) x[i] = strip[i / 4][2 * q + i % 4];
+    for (int64_t o = 0; o < width; o++) place[o] = won[q * C + o0 + o];
     for (int64_t o = 0; o < width; o++) {
       int at = place[o];
       real go = gq[o], g0 = at == 0 ? go : 0, g1 = at == 1 ? go : 0, g2 = at == 2 ? go : 0,
