@@ -307,7 +307,7 @@ describe("the real data", function()
     assert.is_true(crun.allclose(set.labels, strokes.labels, 0, 0))
     assert.same({ "Balinese", "Early_Aramaic", "Greek", "Korean", "Latin" }, set.alphabet_names)
     local on, all = 0, 0
-    for row = 1, 2720, 97 do                                -- the pen runs where the ink is
+    for row = 1, 2720, 197 do                                -- the pen runs where the ink is
       for _, p in ipairs(strokes.points[row]:totable()) do
         local y, x = math.max(2, math.min(104, p[2] // 1 + 1)) | 0, math.max(2, math.min(104, p[1] // 1 + 1)) | 0
         local ink = set.images[row][1]:narrow(1, y - 1, 3):narrow(2, x - 1, 3):amax():item()
