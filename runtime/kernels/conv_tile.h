@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 #include "base/real.h"
 #include "kernels/conv_entry.h"
 
@@ -25,6 +28,28 @@ typedef real loose_vector __attribute__((vector_size(CONV_LANES), aligned(sizeof
 
 static inline vector load(const real *from) { return *(const loose_vector *)from; }
 static inline void store(real *to, vector value) { *(loose_vector *)to = value; }
+
+/* Past the caches when `stream`; drain() must follow before another thread reads. */
+static inline void put(real *to, vector value, bool stream) {
+#if !defined(__x86_64__)
+  (void)stream;
+#elif CONV_LANES == 64
+  if (stream) { _mm512_stream_si512((void *)to, (__m512i)value); return; }
+#elif CONV_LANES == 32
+  if (stream) { _mm256_stream_si256((void *)to, (__m256i)value); return; }
+#else
+  if (stream) { _mm_stream_si128((void *)to, (__m128i)value); return; }
+#endif
+  store(to, value);
+}
+
+static inline void drain(bool stream) {
+#if defined(__x86_64__)
+  if (stream) _mm_sfence();
+#else
+  (void)stream;
+#endif
+}
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }

@@ -91,8 +91,10 @@ static void forward_block(void *context, int64_t block, int worker) {
   j->kernels->winograd_forward(&j->w, first, least(first + j->tiles_a_block, j->w.tiles), part);
 }
 
-static void convolve(job *j) {
-  cr_pool_run(parts(j->w.filters, j->kernels->width) * parts(j->w.channels, CHANNELS_A_BLOCK),
+static void convolve(job *j, int64_t images) {
+  cr_winograd *w = &j->w;
+  w->stream = cr_conv_streams(w->y, images * w->out[0] * w->out[1] * w->filters, w->filters);
+  cr_pool_run(parts(w->filters, j->kernels->width) * parts(w->channels, CHANNELS_A_BLOCK),
               weights_block, j);
   cr_pool_run(j->blocks, forward_block, j);
 }
@@ -103,7 +105,7 @@ void cr_winograd_forward(const cr_conv *v, const real *x, const real *weight, co
   j.w.x = x, j.w.bias = bias, j.w.y = y, j.w.u = scratch;
   j.from = (cr_winograd_weight){ weight, 9 * v->channels, 9, false };
   if (sums != NULL) j.part = (double *)((char *)scratch + weight_bytes(&j));
-  convolve(&j);
+  convolve(&j, v->images);
   if (sums != NULL) cr_conv_add_parts(j.blocks, v->filters, j.part, sums);
 }
 
@@ -112,7 +114,7 @@ void cr_winograd_grad_x(const cr_conv *v, const real *weight, const real *gy, re
   job j = job_of(v, CR_CONV_GRAD_X);
   j.w.x = gy, j.w.y = gx, j.w.u = scratch;
   j.from = (cr_winograd_weight){ weight, 9, 9 * v->channels, true };
-  convolve(&j);
+  convolve(&j, v->images);
 }
 
 static void products_block(void *context, int64_t block, int worker) {

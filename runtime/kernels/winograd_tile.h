@@ -31,6 +31,18 @@ static inline void input_line(vector *to, int step, vector d0, vector d1, vector
   to[5 * step] = 4 * d1 - 5 * d3 + d5;
 }
 
+/* Points 0 to 2 or 3 to 5 of it; `edge` is d0 or d5 */
+static inline void half_line(int half, vector *to, vector edge, vector d1, vector d2, vector d3,
+                             vector d4) {
+  if (half == 0) {
+    vector even = d4 - 4 * d2, odd = d3 - 4 * d1;
+    to[0] = 4 * edge - 5 * d2 + d4, to[6] = even + odd, to[12] = even - odd;
+  } else {
+    vector even = d4 - d2, odd = 2 * (d3 - d1);
+    to[0] = even + odd, to[6] = even - odd, to[12] = 4 * d1 - 5 * d3 + edge;
+  }
+}
+
 /* A^T: 6 points to 4 outputs */
 static inline void output_line(vector *to, int step, vector m0, vector m1, vector m2, vector m3,
                                vector m4, vector m5) {
@@ -95,20 +107,24 @@ static void input_tile(const cr_winograd *w, int64_t number, int64_t c0, int64_t
       bool inside = row >= 0 && row < w->in[0] && column >= 0 && column < w->in[1];
       at[6*i + j] = inside ? image + (row * w->in[1] + column) * w->channels : outside;
     }
-  for (int64_t c = 0; c < c1 - c0; c += LANES) {
-    vector d[POINTS];
+  /* half of the lines at a time: 18 values fit the registers, 36 do not */
+  for (int64_t c = 0; c < c1 - c0; c += LANES)
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; half++) {
+      vector d[18];
 #pragma GCC unroll 6
-    for (int j = 0; j < 6; j++)
-      input_line(d + j, 6, load(at[j] + c), load(at[6 + j] + c), load(at[12 + j] + c),
-                 load(at[18 + j] + c), load(at[24 + j] + c), load(at[30 + j] + c));
-#pragma GCC unroll 6
-    for (int i = 0; i < 6; i++) {
-      const vector *l = d + 6*i;
-      vector e[6];
-      input_line(e, 1, l[0], l[1], l[2], l[3], l[4], l[5]);
-      for (int j = 0; j < 6; j++) store(v + (6*i + j) * step + c, e[j]);
+      for (int j = 0; j < 6; j++)
+        half_line(half, d + j, load(at[(half ? 30 : 0) + j] + c), load(at[6 + j] + c),
+                  load(at[12 + j] + c), load(at[18 + j] + c), load(at[24 + j] + c));
+#pragma GCC unroll 3
+      for (int i = 0; i < 3; i++) {
+        const vector *l = d + 6*i;
+        real *to = v + 6 * (3*half + i) * step + c;
+        vector e[6];
+        input_line(e, 1, l[0], l[1], l[2], l[3], l[4], l[5]);
+        for (int j = 0; j < 6; j++) store(to + j*step, e[j]);
+      }
     }
-  }
 }
 
 /* v[point * step + o] = A gy A^T of one tile, filters o0 .. o1-1 */
@@ -164,7 +180,7 @@ static void output_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t
       for (int j = 0; j < 4; j++) {
         if (j >= broad) break;
         e[j] += bias;
-        store(y + i*line + j * w->filters + l, e[j]);
+        put(y + i*line + j * w->filters + l, e[j], w->stream);
         sum += e[j], squares += e[j] * e[j];
       }
     }
@@ -236,6 +252,7 @@ static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, d
         output_tile(w, t0 + t, o, wide, m + t*wide, m_step, part);
     }
   }
+  drain(w->stream);
 }
 
 static void winograd_products(const cr_winograd *w, int64_t first, int64_t end, int64_t c0,
