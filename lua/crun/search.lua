@@ -8,13 +8,15 @@
 --     print(search:best())
 --
 -- random  draws each option by its range, independently
--- grid    every combination of choices and whole numbers (and `points` (5) places of other ranges), in an order
+-- grid    every combination of choices and whole numbers (and `points` (5) places of other ranges),
+-- in an order
 --         drawn from seed; after the last one it begins again
 -- model   the tree-structured Parzen estimator: see search/model.lua
 --
--- All take space (search/space.lua), seed (1) and goal ("max" or "min"). What ask() gives is a function of the seed, of
--- how often it was asked and of what was told, in the order in which it was asked: a search that is asked for several
--- settings at once, and told their scores in any order, goes the same way.
+-- All take space (search/space.lua), seed (1) and goal ("max" or "min"). What ask() gives is a
+-- function of the seed, of how often it was asked and of what was told, in the order in which it
+-- was asked: a search that is asked for several settings at once, and told their scores in any
+-- order, goes the same way.
 --
 -- @module crun.search
 local crun = require "crun"
@@ -31,8 +33,10 @@ local SPEC <const> = { space = "table", seed = { "integer", 1, least = 0 },
 
 local function new(where, propose, opts)
   local o = options.check(where, opts, SPEC)
-  local self = setmetatable({ where = where, propose = propose, seed = o.seed, goal = o.goal, points = o.points,
-    start = o.start, name = o.name, entries = space.check(where, o.space), asked = {}, open = {} }, Search)
+  local self = setmetatable({ where = where, propose = propose, seed = o.seed, goal = o.goal,
+    points = o.points,
+    start = o.start, name = o.name, entries = space.check(where, o.space), asked = {}, open = {} },
+      Search)
   self.free = {}                                 -- the options there is something to choose for
   for _, entry in ipairs(self.entries) do
     if entry.kind ~= "fixed" then self.free[#self.free + 1] = entry end
@@ -59,8 +63,10 @@ end
 --- The score of settings that ask() gave; nil or NaN: there is none, they failed.
 function Search:tell(settings, score)
   local trial = self.open[settings]
-  if not trial then crun.fail(self.where .. ":tell", "these settings were not asked for, or were told already") end
-  if score ~= nil then options.check_value(self.where .. ":tell", "the score", score == score and score or nil, "number?") end
+  if not trial then crun.fail(self.where .. ":tell",
+     "these settings were not asked for, or were told already") end
+  if score ~= nil then options.check_value(self.where .. ":tell", "the score", score == score and
+     score or nil, "number?") end
   self.open[settings] = nil
   trial.told = true
   trial.score = score == score and score or nil
@@ -79,7 +85,8 @@ end
 function Search:best()
   local best
   for _, trial in ipairs(self.asked) do
-    if trial.told and trial.score and (not best or self:better(trial.score, best.score)) then best = trial end
+    if trial.told and trial.score and (not best or self:better(trial.score,
+       best.score)) then best = trial end
   end
   if best then return best.settings, best.score end
 end
@@ -110,7 +117,8 @@ local GRID_LIMIT <const> = 1000000
 local function grid_places(self, k)
   if not self.order then
     local n = self:size()
-    if n > GRID_LIMIT then crun.fail(self.where, ("a grid of %.0f points; search at random instead"):format(n)) end
+    if n > GRID_LIMIT then crun.fail(self.where,
+       ("a grid of %.0f points; search at random instead"):format(n)) end
     self.order = crun.randperm(crun.rng(self.seed, "search/" .. self.name .. "/grid"), n):totable()
   end
   local point = self.order[(k - 1) % #self.order + 1] - 1
@@ -134,7 +142,8 @@ function M.model(opts)
   return new("search.model", function(self, k)
     local told = 0
     for _, trial in ipairs(self.asked) do told = told + (trial.told and 1 or 0) end
-    if #self.asked < self.start or told == 0 or #self.free == 0 then return random_places(self, k) end
+    if #self.asked < self.start or told == 0 or #self.free == 0 then return random_places(self,
+       k) end
     return propose(self, k)
   end, opts)
 end

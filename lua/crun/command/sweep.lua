@@ -26,7 +26,9 @@ then: crun compare SWEEP, crun report SWEEP]==]
 local function integer(given, key)
   if given[key] == nil then return end
   local n = math.tointeger(tonumber(given[key]))
-  if not n or n < 1 then cli.refuse("sweep: --%s takes a whole number from 1, got '%s'", key, given[key]) end
+  if not n or n < 1 then
+    cli.refuse("sweep: --%s takes a whole number from 1, got '%s'", key, given[key])
+  end
   return n
 end
 
@@ -40,7 +42,9 @@ end
 -- ---- --dry-run ----------------------------------------------------------------------------------
 
 local function settings_text(trial, plan)
-  if not trial.settings then return trial.phase == "final" and "what tuning selects" or "asked of the model" end
+  if not trial.settings then
+    return trial.phase == "final" and "what tuning selects" or "asked of the model"
+  end
   local parts = {}
   for _, entry in ipairs(plan.by_name[trial.variant].entries) do
     parts[#parts + 1] = entry.name .. "=" .. config.value_text(trial.settings[entry.name])
@@ -48,12 +52,14 @@ local function settings_text(trial, plan)
   return table.concat(parts, " ")
 end
 
--- Seconds of one run: one epoch of the first trial is timed, in a folder that is thrown away. nil: it cannot be told.
+-- Seconds of one run: one epoch of the first trial is timed, in a folder that is thrown away. nil:
+-- it cannot be told.
 local function time_one(plan, trial)
   local worker = require "crun.sweep.worker"
   local folder = cio.tmpdir()
   local _ <close> = setmetatable({}, { __close = function() cio.remove_tree(folder) end })
-  local first = { trial = 1, variant = trial.variant, phase = "tune", seed = trial.seed, fold = trial.fold,
+  local first = { trial = 1, variant = trial.variant, phase = "tune", seed = trial.seed,
+    fold = trial.fold,
     settings = trial.settings, run = "probe" }
   first.settings = first.settings or plan:corners(plan.by_name[trial.variant])[1]
   cio.write_file(folder .. "/plan.jsonl", cio.json_encode(first) .. "\n")
@@ -84,24 +90,34 @@ local function dry_run(plan, given)
     local state = known and known.state or "to do"
     if known and require("crun.sweep.store").over[state] then
       done = done + 1
-      local summary = require("crun.runs").summary { path = ("%s/%s"):format(sweep.path, known.run) }
-      if state == "done" and summary.seconds then seconds, timed = seconds + summary.seconds, timed + 1 end
+      local summary = require("crun.runs").summary { path = ("%s/%s"):format(sweep.path,
+        known.run) }
+      if state == "done" and summary.seconds then
+        seconds, timed = seconds + summary.seconds, timed + 1
+      end
     end
     rows[i] = { ("%d"):format(trial.trial), trial.variant, trial.phase, ("%d"):format(trial.seed),
-      trial.fold and ("%d"):format(trial.fold) or "-", state, settings_text(known and known.settings and known or trial, plan) }
+      trial.fold and ("%d"):format(trial.fold) or "-", state, settings_text(known and
+        known.settings and known or trial, plan) }
   end
-  print(ui.table { columns = { "trial", "variant", "phase", "seed", "fold", "state", "settings" }, rows = rows })
+  print(ui.table { columns = { "trial", "variant", "phase", "seed", "fold", "state", "settings" },
+    rows = rows })
   local one
   if timed > 0 then one = seconds / timed else one = time_one(plan, lines[1]) end
   local coordinator = require "crun.sweep.coordinator"
   local threads = integer(given, "threads") or plan.launcher.threads or 1
-  local jobs = math.min(integer(given, "jobs") or plan.launcher.jobs or math.huge, math.max(1, coordinator.cores() // threads))
+  local jobs = math.min(integer(given, "jobs") or plan.launcher.jobs or math.huge, math.max(1,
+    coordinator.cores() // threads))
   print(("\n%d runs: %d variants%s%s; %d done"):format(#lines, #plan.variants,
     plan.tune and (" x %d tuning trials"):format(plan.tune.trials) or "",
-    plan.final and (" + %d variants x %d seeds x %d folds"):format(#plan.variants, #plan.final.seeds, plan.final.folds) or "",
+    plan.final and (" + %d variants x %d seeds x %d folds"):format(#plan.variants,
+      #plan.final.seeds, plan.final.folds) or "",
     done))
-  if not one then print("how long it takes cannot be told: the script has no run:epochs, or its first epoch did not end") return end
-  print(("about %s: %.0f s a run, %d at a time%s"):format(ui.duration(one * (#lines - done) / jobs), one, jobs,
+  if not one then
+    return print("how long it takes cannot be told: the first epoch of the first trial did not end")
+  end
+  print(("about %s: %.0f s a run, %d at a time%s"):format(ui.duration(one * (#lines - done) / jobs),
+    one, jobs,
     plan.tune and plan.tune.prune and ", less what is pruned" or ""))
 end
 
@@ -112,12 +128,16 @@ local function status(sweep)
   local held = crun.process.lock(sweep.path .. "/lock")
   if held then held:release() end
   local n, state = sweep:count(), sweep.record.state
-  if held and (state == "tuning" or state == "final") then state = state .. ", and nobody runs it" end
+  if held and (state == "tuning" or state == "final") then
+    state = state .. ", and nobody runs it"
+  end
   print(("%s  %s, %d of %d runs"):format(ui.bold(sweep.path), state, n.all - n.left, n.all))
-  print(table.concat(view.aligned(select(1, view.table(sweep, plan)), select(2, view.table(sweep, plan)), math.huge), "\n"))
+  local columns, rows = view.table(sweep, plan)
+  print(table.concat(view.aligned(columns, rows, math.huge), "\n"))
   for _, trial in ipairs(sweep.trials) do
     if trial.state == "failed" or trial.state == "diverged" then
-      print(("trial %d (%s, %s) %s: %s"):format(trial.trial, trial.variant, trial.phase, trial.state, trial.reason or "?"))
+      print(("trial %d (%s, %s) %s: %s"):format(trial.trial, trial.variant, trial.phase,
+        trial.state, trial.reason or "?"))
     end
   end
   if held and n.left > 0 then print("go on with: crun sweep resume " .. sweep.path) end
@@ -128,7 +148,9 @@ local function stop(sweep)
   local lock, holder = crun.process.lock(sweep.path .. "/lock")
   if lock then cli.refuse("sweep stop: nobody runs %s", sweep.path) end
   local pid, host = holder:match("^process (%d+) on (%S+),")
-  if host ~= cio.hostname() then cli.refuse("sweep stop: %s is run on %s; stop it there", sweep.path, host or "another machine") end
+  if host ~= cio.hostname() then
+    cli.refuse("sweep stop: %s is run on %s; stop it there", sweep.path, host or "another machine")
+  end
   crun.process.kill(math.tointeger(tonumber(pid)), "TERM")
   io.stderr:write(("told process %s to stop; its trials write their checkpoints\n"):format(pid))
 end
@@ -138,7 +160,8 @@ local function failed_trials(sweep)
   for _, trial in ipairs(sweep.trials) do
     if trial.state == "failed" then
       if trial.phase == "tune" and (sweep.record.selected or {})[trial.variant] then
-        cli.refuse("sweep retry: tuning trial %d failed, and the settings have been selected without it; a new sweep is fairer", trial.trial)
+        cli.refuse("sweep retry: tuning trial %d failed, and %s was selected without it; a new sweep is fairer",
+          trial.trial, trial.variant)
       end
       list[#list + 1] = trial.trial
     end
@@ -151,8 +174,10 @@ local function finish(code, sweep)
   local n = sweep:count()
   local path = sweep.path
   if sweep.record.state == "done" then
-    print(("%s: %d runs done%s%s%s"):format(path, n.done, n.pruned > 0 and (", %d pruned"):format(n.pruned) or "",
-      n.diverged > 0 and (", %d diverged"):format(n.diverged) or "", n.failed > 0 and (", %d failed"):format(n.failed) or ""))
+    print(("%s: %d runs done%s%s%s"):format(path, n.done, n.pruned > 0 and
+      (", %d pruned"):format(n.pruned) or "",
+      n.diverged > 0 and (", %d diverged"):format(n.diverged) or "", n.failed > 0 and
+        (", %d failed"):format(n.failed) or ""))
     print(("next: crun compare %s    crun report %s%s"):format(path, path,
       n.failed > 0 and ("    crun sweep retry %s"):format(path) or ""))
   end
@@ -186,13 +211,14 @@ end
 
 return function(args)
   local points, rest = take_points(args)
-  local left, given = cli.parse("sweep", rest, { jobs = true, threads = true, memory = true, ["max-time"] = true,
-    name = true, out = true, metric = true, seeds = true, progress = true, extend = false, ["dry-run"] = false,
-    help = false })
+  local left, given = cli.parse("sweep", rest, { jobs = true, threads = true, memory = true,
+    ["max-time"] = true, name = true, out = true, metric = true, seeds = true, progress = true,
+    extend = false, ["dry-run"] = false, help = false })
   local word = table.remove(left, 1)
   if given.help or not word then return print(HELP) end
   if given.progress then crun.options.progress = given.progress end
-  local opts = { name = given.name or crun.options.name, jobs = integer(given, "jobs"), threads = integer(given, "threads"),
+  local opts = { name = given.name or crun.options.name, jobs = integer(given, "jobs"),
+    threads = integer(given, "threads"),
     memory = given.memory or crun.options.memory, extend = given.extend }
   local max_time = given["max-time"] or crun.options.max_time
   opts.max_time = max_time and (plans.seconds(max_time) or
@@ -200,7 +226,9 @@ return function(args)
 
   if COMMANDS[word] then
     local sweep = find(word, left[1])
-    if left[2] then cli.refuse("sweep %s: the settings are those of the sweep; '%s' cannot be changed", word, left[2]) end
+    if left[2] then
+      cli.refuse("sweep %s: the settings are those of the sweep; '%s' cannot be changed", word, left[2])
+    end
     if word == "status" then return status(sweep) end
     if word == "stop" then return stop(sweep) end
     if word == "retry" then opts.again = failed_trials(sweep) end
@@ -209,10 +237,13 @@ return function(args)
 
   local plan
   if #points > 0 then
-    plan = plans.parse(plans.grid_text(word, points, { name = opts.name, metric = given.metric, seeds = given.seeds }),
+    plan = plans.parse(require("crun.sweep.grid").text(word, points, { name = opts.name,
+      metric = given.metric, seeds = given.seeds }),
       "-p", left)
   else
-    if word:find("%.lua$") then cli.refuse("sweep: a script needs -p KEY=VALUE,VALUE,... to know what to try") end
+    if word:find("%.lua$") then
+      cli.refuse("sweep: a script needs -p KEY=VALUE,VALUE,... to know what to try")
+    end
     if not cio.is_file(word) then cli.refuse("sweep: there is no plan '%s'; `crun sweep --help`", word) end
     plan = sweeps.plan(word, left)
   end

@@ -1,15 +1,17 @@
 --- model.lua - the tree-structured Parzen estimator
 --
--- The told trials are cut into the best tenth (two at least) and the rest. Of each option, l is the density of the best and g that of
--- the rest; of 24 settings drawn from l, the one with the largest l/g is tried. Options count as independent, as in
--- the paper. Densities live on the places in [0, 1] of search/space.lua:
+-- The told trials are cut into the best tenth (two at least) and the rest. Of each option, l is the
+-- density of the best and g that of the rest; of 24 settings drawn from l, the one with the largest
+-- l/g is tried. Options count as independent, as in the paper. Densities live on the places in [0,
+-- 1] of search/space.lua:
 --
 --   a line     a mixture of normals cut to [0, 1], one on each trial, as wide as the distance to the nearer of its
 --              neighbours (at least 1/(2n+2)), and the uniform density as one more of the mixture
 --   a choice   how often each was taken, plus one
 --
--- Settings that are asked for and not yet told count among the rest, so several can be asked for at once and do not
--- crowd. Bergstra, Bardenet, Bengio, Kegl, "Algorithms for hyper-parameter optimization", NIPS 2011, section 4.
+-- Settings that are asked for and not yet told count among the rest, so several can be asked for at
+-- once and do not crowd. Bergstra, Bardenet, Bengio, Kegl, "Algorithms for hyper-parameter
+-- optimization", NIPS 2011, section 4.
 local M = {}
 
 local CANDIDATES <const>, GOOD <const> = 24, 0.1
@@ -48,7 +50,8 @@ local function line_density(points)
     local low, high = 0, 1
     for _ = 1, 40 do
       local middle = 0.5 * (low + high)
-      if normal_below((middle - part.mean) / part.width) < wanted then low = middle else high = middle end
+      if normal_below((middle - part.mean) / part.width) < wanted then low = middle else high =
+         middle end
     end
     return 0.5 * (low + high)
   end

@@ -3,8 +3,9 @@
 --     { lr = { log_uniform = { 1e-4, 1e-2 } }, margin = { uniform = { 0.1, 0.6 } }, layers = { int = { 1, 4 } },
 --       mine = { choice = { "all", "hard" } }, epochs = 20 }
 --
--- A plain value is fixed. Every value has a place in [0, 1]: uniform and int along the line, log_uniform along its
--- logarithm, a choice by its number. Searches work on places and never see units.
+-- A plain value is fixed. Every value has a place in [0, 1]: uniform and int along the line,
+-- log_uniform along its logarithm, a choice by its number. Searches work on places and never see
+-- units.
 local crun = require "crun"
 local options = require "crun.options"
 
@@ -13,7 +14,8 @@ local M = {}
 local RANGES <const> = { choice = true, uniform = true, log_uniform = true, int = true }
 M.kinds = { "choice", "uniform", "log_uniform", "int" }
 
---- What is wrong with one entry, as a text, or nil and the entry as { name, kind, low, high, list }.
+--- What is wrong with one entry, as a text, or nil and the entry as { name, kind, low, high, list
+-- }.
 function M.entry(name, value)
   if type(value) ~= "table" then return nil, { name = name, kind = "fixed", value = value } end
   local kind, range = next(value)
@@ -23,7 +25,8 @@ function M.entry(name, value)
       type(kind) == "string" and "'" .. kind .. "'" or kind == nil and "nothing" or "a list",
       near and (", did you mean '%s'?"):format(near) or "")
   end
-  if type(range) ~= "table" then return ("%s takes a list, got %s"):format(kind, options.say(range)) end
+  if type(range) ~= "table" then return ("%s takes a list, got %s"):format(kind,
+     options.say(range)) end
   if kind == "choice" then
     if #range == 0 then return "choice is empty: nothing to choose from" end
     for _, v in ipairs(range) do
@@ -37,7 +40,8 @@ function M.entry(name, value)
   if #range ~= 2 or type(low) ~= "number" or type(high) ~= "number" then
     return ("%s takes [least, most], two numbers"):format(kind)
   end
-  if not (low < high) then return ("%s takes [least, most]; %g is not below %g"):format(kind, low, high) end
+  if not (low < high) then return ("%s takes [least, most]; %g is not below %g"):format(kind, low,
+     high) end
   if kind == "log_uniform" and low <= 0 then
     return ("log_uniform takes numbers above 0, got %g"):format(low)
   end
@@ -66,7 +70,8 @@ local function rounded(x) return tonumber(("%.4g"):format(x)) + 0.0 end
 function M.value(entry, u)
   local kind = entry.kind
   if kind == "fixed" then return entry.value end
-  if kind == "choice" then return entry.list[math.min(#entry.list, 1 + math.floor(u * #entry.list))] end
+  if kind == "choice" then return entry.list[math.min(#entry.list,
+     1 + math.floor(u * #entry.list))] end
   if kind == "int" then
     local n = entry.high - entry.low + 1
     return math.tointeger(entry.low + math.min(n - 1, math.floor(u * n)))
@@ -76,7 +81,8 @@ function M.value(entry, u)
   return math.min(math.max(rounded(x), entry.low), entry.high)
 end
 
---- The place of a value, the middle of its cell for a choice or a whole number; nil: it is not in the space.
+--- The place of a value, the middle of its cell for a choice or a whole number; nil: it is not in
+-- the space.
 function M.place(entry, value)
   local kind = entry.kind
   if kind == "choice" then
@@ -98,8 +104,8 @@ function M.settings(entries, places)
   return settings
 end
 
---- Which options of `settings` lie on the edge of a range that goes on beyond it: within 5 % of the end of a line, or
--- the first or last of three or more ordered numbers.
+--- Which options of `settings` lie on the edge of a range that goes on beyond it: within 5 % of the
+-- end of a line, or the first or last of three or more ordered numbers.
 function M.edges(entries, settings)
   local names = {}
   for _, entry in ipairs(entries) do

@@ -1,9 +1,9 @@
 --- coordinator.lua - runs the trials of a sweep: so many at a time, until all are over
 --
--- One coordinator a sweep (its lock says so). It keeps no state of its own: killed at any moment, the next one reads the
--- sweep's files, takes up the workers that are still there, starts again those that are not, from their checkpoints, and
--- comes to the same results. What is decided (which trials go on, what is asked next, what is selected) is decided by
--- tuning.lua from scores alone.
+-- One coordinator a sweep (its lock says so). It keeps no state of its own: killed at any moment,
+-- the next one reads the sweep's files, takes up the workers that are still there, starts again
+-- those that are not, from their checkpoints, and comes to the same results. What is decided (which
+-- trials go on, what is asked next, what is selected) is decided by tuning.lua from scores alone.
 local crun = require "crun"
 local tunings = require "crun.sweep.tuning"
 local view = require "crun.sweep.view"
@@ -31,9 +31,11 @@ function M.cores()
   return n
 end
 
---- sweep: a store whose lock is held; plan: its plan; opts: jobs, threads, memory, max_time (seconds).
+--- sweep: a store whose lock is held; plan: its plan; opts: jobs, threads, memory, max_time
+-- (seconds).
 function M.new(sweep, plan, opts)
-  local self = setmetatable({ sweep = sweep, plan = plan, running = {}, kills = {}, opts = opts }, Coordinator)
+  local self = setmetatable({ sweep = sweep, plan = plan, running = {}, kills = {}, opts = opts },
+    Coordinator)
   local threads = opts.threads or plan.launcher.threads or 1
   local cores = M.cores()
   local jobs = opts.jobs or plan.launcher.jobs or math.max(1, cores // threads)
@@ -75,14 +77,16 @@ function Coordinator:settle(trial, ended)
     self.kills[trial] = kills
     sweep:change(trial, "killed", fields)
     if kills >= MOST_KILLS then
-      sweep:change(trial, "failed", { reason = ("%s, %d times: is there enough memory?"):format(fields.reason, kills) })
+      sweep:change(trial, "failed", { reason =
+        ("%s, %d times: is there enough memory?"):format(fields.reason, kills) })
     else
       sweep:change(trial, "queued", {})
     end
   elseif state == "failed" and not hopeless and trial.attempt <= self.plan.launcher.retries then
     sweep:change(trial, "failed", fields)
     sweep:change(trial, "queued", { attempt = trial.attempt + 1 })
-    self.view:say(("trial %d (%s) failed and is tried again: %s"):format(trial.trial, trial.variant, fields.reason))
+    self.view:say(("trial %d (%s) failed and is tried again: %s"):format(trial.trial, trial.variant,
+      fields.reason))
     return
   else
     sweep:change(trial, state, fields)
@@ -162,7 +166,8 @@ function Coordinator:close_tuning()
   record.state = "final"
   sweep:save()
   if not closed then
-    self.view:say("tuning is over; the settings are selected" .. (self.plan.final and "; final runs begin" or ""))
+    self.view:say("tuning is over; the settings are selected" .. (self.plan.final and
+      "; final runs begin" or ""))
   end
 end
 
@@ -209,7 +214,8 @@ function Coordinator:launch(trial)
   self.running[trial] = { pid = pid, began = cio.monotonic(), watched = 0 }
 end
 
--- Trials that a coordinator before us left as running: their workers are taken up, or what became of them is looked at.
+-- Trials that a coordinator before us left as running: their workers are taken up, or what became
+-- of them is looked at.
 function Coordinator:take_up()
   for _, trial in ipairs(self.sweep.trials) do
     if trial.state == "running" then
@@ -278,7 +284,8 @@ function Coordinator:run()
   local sweep, record = self.sweep, self.sweep.record
   sweep:mend()
   record.state = record.tuning_closed and "final" or self.plan.tune and "tuning" or "final"
-  record.pid, record.host, record.jobs, record.threads = cio.getpid(), cio.hostname(), self.jobs, self.threads
+  record.pid, record.host, record.jobs, record.threads = cio.getpid(), cio.hostname(), self.jobs,
+    self.threads
   record.ended = nil
   sweep:save()
   self.view = view.new(sweep, self.plan, self)
@@ -296,7 +303,8 @@ function Coordinator:run()
         crun.fail("sweep", ("%s (%s); nothing finished is lost: make room, then: crun sweep resume %s"):format(
           self.halt[1], self.halt[2], sweep.path), 74)
       end
-      io.stderr:write(("stopped by %s; go on with: crun sweep resume %s\n"):format(signal, sweep.path))
+      io.stderr:write(("stopped by %s; go on with: crun sweep resume %s\n"):format(signal,
+        sweep.path))
       return EXIT_STOPPED
     end
     local hopeless, reason = self:is_hopeless()

@@ -5,9 +5,10 @@
 --   CRUN_TRIAL=runs/NAME:LINE    the sweep's folder and the trial's line of plan.jsonl
 --   CRUN_RUNG=EPOCHS             stop with a checkpoint after that many epochs (only where trials are pruned)
 --
--- The lock on the test set. While the tuning of the sweep is open, a trial may not look at test data:
--- run:test(f) does not call f, and run:log and run:summary refuse names that begin with "test/". A final
--- trial may, once sweep.json says when tuning was closed. A script opens its test data inside run:test.
+-- The lock on the test set. While the tuning of the sweep is open, a trial may not look at test
+-- data: run:test(f) does not call f, and run:log and run:summary refuse names that begin with
+-- "test/". A final trial may, once sweep.json says when tuning was closed. A script opens its test
+-- data inside run:test.
 local crun = require "crun"
 local cio = crun.io
 
@@ -73,7 +74,8 @@ local LOCKED <const> = "test data is locked while the sweep is being tuned; put 
 
 --- Raises when a name of a result says that it comes from test data and that is locked.
 function M.check_name(where, name)
-  if name:sub(1, 5) == "test/" and M.locked() then crun.fail(where, ("%s: %s"):format(name, LOCKED), 3) end
+  if name:sub(1, 5) == "test/" and M.locked() then crun.fail(where, ("%s: %s"):format(name, LOCKED),
+     3) end
 end
 
 return M

@@ -1,13 +1,15 @@
---- tuning.lua - one variant's tuning: which trials run next, which are pruned, which setting is selected
+--- tuning.lua - one variant's tuning: which trials run next, which are pruned, which setting is
+-- selected
 --
--- A variant's trials come in batches: all at once, or, where a model searches, a few at a time, each batch asked for when
--- the one before it is in and told. Within a batch poor trials are stopped early by successive halving (Li et al.,
--- "A system for massively parallel hyperparameter tuning", MLSys 2020, in its synchronous form): all run `min` epochs,
--- the best one in `factor` goes on for factor times as many, and so on; the last one left runs to its end.
+-- A variant's trials come in batches: all at once, or, where a model searches, a few at a time,
+-- each batch asked for when the one before it is in and told. Within a batch poor trials are
+-- stopped early by successive halving (Li et al., "A system for massively parallel hyperparameter
+-- tuning", MLSys 2020, in its synchronous form): all run `min` epochs, the best one in `factor`
+-- goes on for factor times as many, and so on; the last one left runs to its end.
 --
--- Decisions are taken only when every trial of a rung, and every trial of a batch, is in. They are functions of the
--- scores by trial number, never of who was first; so a sweep that was killed and resumed, or runs more trials at once,
--- decides the same.
+-- Decisions are taken only when every trial of a rung, and every trial of a batch, is in. They are
+-- functions of the scores by trial number, never of who was first; so a sweep that was killed and
+-- resumed, or runs more trials at once, decides the same.
 local space = require "crun.search.space"
 
 local M = {}
@@ -82,8 +84,8 @@ function Tuning:decide(batch)
   end
 end
 
---- Goes on as far as the results allow. Returns the trials that wait to be started, by number; none and true: the
--- tuning of this variant is over.
+--- Goes on as far as the results allow. Returns the trials that wait to be started, by number; none
+-- and true: the tuning of this variant is over.
 function Tuning:step()
   local prune = self.plan.tune.prune
   while self.batches[self.at] do
@@ -92,7 +94,8 @@ function Tuning:step()
     local ready, busy, waiting = {}, false, false
     for _, trial in ipairs(batch) do
       if prune and not trial.rung then trial.rung = #batch > 1 and 0 or -1 end
-      if trial.state == nil or trial.state == "queued" or trial.state == "killed" then ready[#ready + 1] = trial
+      if trial.state == nil or trial.state == "queued" or
+         trial.state == "killed" then ready[#ready + 1] = trial
       elseif trial.state == "running" then busy = true
       elseif trial.state == "waiting" then waiting = true end
     end
@@ -110,7 +113,8 @@ end
 function Tuning:selected()
   local best
   for _, trial in ipairs(self.sweep.trials) do
-    if trial.phase == "tune" and trial.variant == self.variant.name and trial.state == "done" and trial.score and
+    if trial.phase == "tune" and trial.variant == self.variant.name and trial.state == "done" and
+       trial.score and
        (not best or better(self.plan.metric.goal, trial, best)) then
       best = trial
     end

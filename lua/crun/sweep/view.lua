@@ -4,8 +4,8 @@
 --     variant      tuned  final  running  pruned  failed   best val/map@r
 --     triplet        4/6    0/3        1       1       -           0.8312
 --
--- On a terminal the block is drawn anew at most four times a second. Elsewhere there is one line for each trial that is
--- over. `--progress bar|plain|none` decides instead of the terminal.
+-- On a terminal the block is drawn anew at most four times a second. Elsewhere there is one line
+-- for each trial that is over. `--progress bar|plain|none` decides instead of the terminal.
 local crun = require "crun"
 local progress = require "crun.progress"
 local ui = require "crun.ui"
@@ -18,7 +18,8 @@ View.__index = View
 local REDRAW_SECONDS <const> = 0.25
 
 function M.new(sweep, plan, coordinator)
-  local self = setmetatable({ sweep = sweep, plan = plan, coordinator = coordinator, kind = progress.kind(), lines = 0,
+  local self = setmetatable({ sweep = sweep, plan = plan, coordinator = coordinator,
+    kind = progress.kind(), lines = 0,
     drawn = 0, begun = cio.monotonic(), first = 0 }, View)
   local n = sweep:count()
   self.first = n.all - n.left
@@ -27,12 +28,15 @@ end
 
 local function short(score) return score and ("%.4f"):format(score) or "-" end
 
--- the best score of a variant so far, among trials that got to their end: those of the tuning, which are alike
+-- the best score of a variant so far, among trials that got to their end: those of the tuning,
+-- which are alike
 local function best_of(sweep, plan, variant)
   local best, phase = nil, plan.tune and "tune" or "final"
   for _, trial in ipairs(sweep.trials) do
-    if trial.variant == variant and trial.phase == phase and trial.score and trial.state == "done" and
-       (not best or plan.metric.goal == "max" and trial.score > best or plan.metric.goal == "min" and trial.score < best) then
+    if trial.variant == variant and trial.phase == phase and trial.score and
+       trial.state == "done" and
+       (not best or plan.metric.goal == "max" and trial.score > best or
+         plan.metric.goal == "min" and trial.score < best) then
       best = trial.score
     end
   end
@@ -41,14 +45,16 @@ end
 
 --- One row a variant: what the view and `crun sweep status` show.
 function M.table(sweep, plan)
-  local columns = { "variant", "tuned", "final", "running", "pruned", "failed", "diverged", "best " .. plan.metric.name }
+  local columns = { "variant", "tuned", "final", "running", "pruned", "failed", "diverged",
+    "best " .. plan.metric.name }
   local rows = {}
   for i, variant in ipairs(plan.variants) do
     local name = variant.name
     local t, f, all = sweep:count("tune", name), sweep:count("final", name), sweep:count(nil, name)
     local function some(n) return n > 0 and tostring(n) or "-" end
     rows[i] = { name, t.all > 0 and ("%d/%d"):format(t.all - t.left, t.all) or "-",
-      f.all > 0 and ("%d/%d"):format(f.all - f.left, f.all) or "-", some(all.running), some(all.pruned), some(all.failed),
+      f.all > 0 and ("%d/%d"):format(f.all - f.left, f.all) or "-", some(all.running),
+        some(all.pruned), some(all.failed),
       some(all.diverged), short(best_of(sweep, plan, name)) }
   end
   return columns, rows
@@ -72,7 +78,8 @@ end
 
 M.aligned = aligned
 
---- Seconds that the rest will take, from how long this process took for what it has done; nil: not known yet.
+--- Seconds that the rest will take, from how long this process took for what it has done; nil: not
+-- known yet.
 function View:seconds_left()
   local n = self.sweep:count()
   local done = n.all - n.left - self.first
@@ -82,7 +89,8 @@ end
 
 function View:headline()
   local n, left = self.sweep:count(), self:seconds_left()
-  return ("%s: %s, %d of %d runs, %d running%s"):format(self.sweep.name, self.sweep.record.state, n.all - n.left, n.all,
+  return ("%s: %s, %d of %d runs, %d running%s"):format(self.sweep.name, self.sweep.record.state,
+    n.all - n.left, n.all,
     n.running, left and n.left > 0 and (", %s left"):format(ui.duration(left)) or "")
 end
 
@@ -98,7 +106,8 @@ function View:draw(now)
   if not now and time - self.drawn < REDRAW_SECONDS then return end
   self.drawn = time
   local width = ui.columns(2) - 1
-  local lines = aligned(select(1, M.table(self.sweep, self.plan)), select(2, M.table(self.sweep, self.plan)), width)
+  local lines = aligned(select(1, M.table(self.sweep, self.plan)), select(2, M.table(self.sweep,
+    self.plan)), width)
   table.insert(lines, 1, ui.cut(self:headline(), width))
   self:clear()
   io.stderr:write(table.concat(lines, "\n"), "\n")
@@ -121,10 +130,12 @@ function View:settled(trial)
   local n, left = self.sweep:count(), self:seconds_left()
   local place = trial.phase == "tune" and ("tune %d"):format(trial.round) or
     ("final seed %d%s"):format(trial.seed, trial.fold and (" fold %d"):format(trial.fold) or "")
-  local what = trial.state == "done" and ("%s %s"):format(self.plan.metric.name, short(trial.score)) or
+  local what = trial.state == "done" and ("%s %s"):format(self.plan.metric.name,
+    short(trial.score)) or
     trial.state .. (trial.reason and ": " .. trial.reason or "")
   if trial.state == "queued" then what = "its process is gone; it goes on from its checkpoint" end
-  if trial.state == "waiting" then what = ("waits after epoch %d, %s"):format(trial.epoch or 0, short(trial.score)) end
+  if trial.state == "waiting" then what = ("waits after epoch %d, %s"):format(trial.epoch or 0,
+     short(trial.score)) end
   self:say(("%d/%d  %s  %s  %s%s"):format(n.all - n.left, n.all, trial.variant, place, what,
     left and n.left > 0 and ("  (%s left)"):format(ui.duration(left)) or ""))
 end
