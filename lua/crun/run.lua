@@ -119,7 +119,9 @@ end
 function Run:disk_failed(what, message)
   message = bare(message)
   if self.bar then self.bar:clear() end
-  if not self.record then crun.fail("run", ("%s was not written: %s"):format(what, message), EXIT_DISK) end
+  if not self.record then
+    crun.fail("run", ("%s was not written: %s"):format(what, message), EXIT_DISK)
+  end
   self:mark("failed", EXIT_DISK, message)
   crun.fail("run", ("%s was not written: %s; nothing saved before is damaged: %s; make room, then: crun resume %s")
     :format(what, message, self:last_words(), self.path), EXIT_DISK)
@@ -207,7 +209,8 @@ function Run:resume(found)
   if self.found then
     local c = self.found.counters
     self.place, self.best, self.seconds, self.saves = c.place, c.best, c.seconds, c.saves
-    self.images, self.step_seconds, self.peak_mb = c.images or 0, c.step_seconds or 0, c.peak_mb or 0
+    self.images, self.step_seconds = c.images or 0, c.step_seconds or 0
+    self.peak_mb = c.peak_mb or 0
     self.values, self.saved = c.values or {}, { epoch = c.place.epoch, step = c.place.step,
       step_in_epoch = c.place.step_in_epoch }
   end
@@ -253,8 +256,9 @@ function Run:begin(name, entries, cfg)
   say(self, "run folder: " .. self.path)
 end
 
--- The folder of the trial this process is, with its lock held: another process that still works on it,
--- left over from a sweep that was killed, keeps us out. Returns the run to go on with, or nil: it begins.
+-- The folder of the trial this process is, with its lock held: another process that still works on
+-- it, left over from a sweep that was killed, keeps us out. Returns the run to go on with, or nil:
+-- it begins.
 function Run:take_trial(name, entries)
   local path = runs.out() .. "/" .. name
   self:writing("the run folder", cio.mkdir, path)
@@ -290,7 +294,8 @@ function M.start(cfg, opts)
   local self = setmetatable({
     place = { epoch = 0, loop = 0, step_in_epoch = 0, step_in_loop = 0, step = 0, over = false },
     objects = {}, values = {}, own_values = {}, copied = {}, saves = 0, seconds = 0,
-    metrics_bytes = 0, clock = cio.monotonic(), images = 0, step_seconds = 0, peak_mb = 0, looks = 0,
+    metrics_bytes = 0, clock = cio.monotonic(), images = 0, step_seconds = 0, peak_mb = 0,
+    looks = 0,
   }, Run)
   local entries = cfg and config.entries(cfg) or {}
   if main.dry_run then
@@ -306,8 +311,10 @@ function M.start(cfg, opts)
   self.save_every = main.checkpoint_every and seconds_of("checkpoint-every", main.checkpoint_every)
   self.trial = trials.current()
   local found
+  local name = self.trial and trials.folder(self.trial.number, self.trial.variant) or
+    clean_name(main.name or o.name or script_name())
   if self.trial then
-    found = self:take_trial(clean_name(main.name or trials.folder(self.trial.number, self.trial.variant)), entries)
+    found = self:take_trial(name, entries)
   elseif main.resume then
     found = run_to_resume(main.resume, entries)
   end
@@ -318,8 +325,7 @@ function M.start(cfg, opts)
     self:resume(found)
   else
     self:writing("the run folder", self.begin, self,
-      clean_name(main.name or self.trial and trials.folder(self.trial.number, self.trial.variant) or o.name or
-        script_name()), entries, cfg)
+      name, entries, cfg)
   end
   if not found then self:copy_sources() end
   self.summary_values = runs.summary { path = self.path }
@@ -467,8 +473,8 @@ function Run:poll(between_steps)
   crun.exit(EXIT_STOPPED)
 end
 
--- A trial that may be pruned stops at its rung, with the checkpoint that has just been written, and waits there
--- until the others of its rung are in.
+-- A trial that may be pruned stops at its rung, with the checkpoint that has just been written, and
+-- waits there until the others of its rung are in.
 function Run:stop_at_rung()
   local rung = self.trial and self.trial.rung
   if not rung or self.place.epoch < rung or self.place.epoch == 0 then return end
@@ -783,9 +789,10 @@ function Run:summary(values)
   return self
 end
 
---- Looks at test data: `run:test(function() ... end)` calls the function and returns what it returns. In a sweep
--- that is still being tuned it does not, and returns nothing: test people must not choose the settings. Looks are
--- counted in run.json (test_looks); one that a resumed run repeats is the same look.
+--- Looks at test data: `run:test(function() ... end)` calls the function and returns what it
+-- returns. In a sweep that is still being tuned it does not, and returns nothing: test people must
+-- not choose the settings. Looks are counted in run.json (test_looks); one that a resumed run
+-- repeats is the same look.
 function Run:test(f)
   options.check_value("run:test", "what looks at test data", f, "callable")
   if trials.locked() then return end
@@ -797,7 +804,8 @@ function Run:test(f)
   return f()
 end
 
---- Keeps what a report shows of embeddings: { embeddings =, labels =, images = }; see crun.evidence.
+--- Keeps what a report shows of embeddings: { embeddings =, labels =, images = }; see
+-- crun.evidence.
 function Run:embeddings(name, set)
   require("crun.evidence").write(self, name, set)
   return self
