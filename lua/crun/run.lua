@@ -324,8 +324,7 @@ function M.start(cfg, opts)
   if found then
     self:resume(found)
   else
-    self:writing("the run folder", self.begin, self,
-      name, entries, cfg)
+    self:writing("the run folder", self.begin, self, name, entries, cfg)
   end
   if not found then self:copy_sources() end
   self.summary_values = runs.summary { path = self.path }
