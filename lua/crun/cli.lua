@@ -76,7 +76,8 @@ local function find_in_sweeps(word)
   return found
 end
 
---- The run that a word means, in --out or in one of its sweeps; ends the program when there is none.
+--- The run that a word means, in --out or in one of its sweeps; ends the program where there is
+-- none.
 function M.one_run(command, word)
   if not word then
     M.refuse("%s needs a run: a folder, a name, or -1 for the newest; `crun runs` lists them",

@@ -20,7 +20,6 @@
 -- "A metric learning reality check", ECCV 2020.
 --
 -- @module crun.compare
-local crun = require "crun"
 local folder = require "crun.compare.folder"
 local options = require "crun.options"
 local stats = require "crun.stats"
@@ -37,7 +36,8 @@ local LEVEL <const> = 0.05
 
 --- Whether more or less of a metric is better: "max" or "min".
 function M.goal(name, metric)
-  if metric and metric.name and metric.goal and metric.name:match "[^/]*$" == name:match "[^/]*$" then
+  local same = metric and metric.name and metric.name:match "[^/]*$" == name:match "[^/]*$"
+  if same and metric.goal then
     return metric.goal
   end
   local low = name:lower()
@@ -168,7 +168,10 @@ function M.table(variants, metric, goal)
       if d.p then tests[#tests + 1], p[#p + 1] = row, d.p end
     end
   end
-  for i, corrected in ipairs(stats.holm(p)) do tests[i].p = corrected end
+  for i, corrected in ipairs(stats.holm(p)) do
+    local row = tests[i]
+    row.p = corrected
+  end
   for i, row in ipairs(rows) do
     if i == 1 then row.best = true else row.tie = not row.p or row.p >= LEVEL end
   end
@@ -232,8 +235,8 @@ end
 -- verdict, test_looks }. It writes nothing.
 function M.collect(path, opts) return complete(folder.read_sweep(path), opts) end
 
---- The same of runs (as runs.open gives them) that belong to no sweep: those that differ in seed and
--- fold alone are one variant.
+--- The same of runs (as runs.open gives them) that belong to no sweep: those that differ in seed
+-- and fold alone are one variant.
 function M.of_runs(list, opts) return complete(folder.read_runs(list), opts) end
 
 return M

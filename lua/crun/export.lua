@@ -1,9 +1,10 @@
 --- export.lua - runs in the formats of others: CSV, JSON, LaTeX, TensorBoard
 --
---     export.csv(list)  export.json(list)  export.latex(comparison)  export.tensorboard(list, folder)
+--     export.csv(list)               export.json(list)
+--     export.latex(comparison)       export.tensorboard(list, folder)
 --
--- list: runs as runs.open gives them; comparison: what compare.collect gives. The first three return
--- a text.
+-- list: runs as runs.open gives them; comparison: what compare.collect gives. The first three
+-- return a text.
 local crun = require "crun"
 local config = require "crun.config"
 local folder = require "crun.compare.folder"
@@ -23,8 +24,8 @@ end
 
 local FACTS <const> = { "sweep", "variant", "phase", "trial" }
 
---- One line a run: id, state, what it is in a sweep, settings (config.KEY), results. RFC 4180, UTF-8,
--- a point in numbers whatever the country.
+--- One line a run: id, state, what it is in a sweep, settings (config.KEY), results. RFC 4180,
+-- UTF-8, a point in numbers whatever the country.
 function M.csv(list)
   local settings, results, rows = {}, {}, {}
   for i, run in ipairs(list) do

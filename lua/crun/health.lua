@@ -25,13 +25,19 @@ local LOSS_STEPS <const>, IDLE_STEPS <const>, GRADIENT_STEPS <const> = 40, 40, 2
 local EXPLODING <const> = 1000                      -- times the median of the steps before
 
 local HELP <const> = {
-  margin = "mine softer triplets (semihard, all) at first, for hard ones from a random start do this; lower the learning rate; normalise embeddings",
-  still = "embeddings may have collapsed, or the learning rate is 0: lower the learning rate or temperature, check that gradients reach the network",
-  active = "raise the margin, mine harder triplets, put more classes into a batch; or stop here: the training set is learnt",
-  point = "all embeddings lie at one point: lower the learning rate, mine softer, normalise embeddings",
-  gradient_zero = "nothing reaches the weights: look for frozen layers, dead ReLUs, a loss with nothing active",
+  margin = "mine softer triplets (semihard, all) at first, for hard ones from a random start do " ..
+    "this; lower the learning rate; normalise embeddings",
+  still = "embeddings may have collapsed, or the learning rate is 0: lower the learning rate or " ..
+    "temperature, check that gradients reach the network",
+  active = "raise the margin, mine harder triplets, put more classes into a batch; or stop here: " ..
+    "the training set is learnt",
+  point = "all embeddings lie at one point: lower the learning rate, mine softer, normalise " ..
+    "embeddings",
+  gradient_zero = "nothing reaches the weights: look for frozen layers, dead ReLUs, a loss with " ..
+    "nothing active",
   gradient_exploding = "lower the learning rate, clip gradients (optim.clip), warm up",
-  rank = "dimensions collapse: add a term that spreads embeddings (uniformity, VICReg's variance), lower the learning rate, or use fewer dimensions",
+  rank = "dimensions collapse: add a term that spreads embeddings (uniformity, VICReg's " ..
+    "variance), lower the learning rate, or use fewer dimensions",
   spread = "embeddings draw together: lower the learning rate, mine softer, add a uniformity term",
 }
 
@@ -68,8 +74,8 @@ function rules.loss(w, name, value)
   end
   local size = math.max(math.abs(low), math.abs(high))
   if w.margin and w.margin > 0 and math.max(high - w.margin, w.margin - low) <= 0.01 * w.margin then
-    w:warn("margin", ("%s has been pinned at the margin %s for %d steps: the embeddings of all classes lie together")
-      :format(name, text_of(w.margin), LOSS_STEPS), HELP.margin)
+    w:warn("margin", ("%s has been pinned at the margin %s for %d steps: the embeddings of all " ..
+      "classes lie together"):format(name, text_of(w.margin), LOSS_STEPS), HELP.margin)
   elseif high - low <= 1e-4 * size then
     w:warn("still", ("%s has stood at %s for %d steps, whatever the batch"):format(name,
       text_of(value), LOSS_STEPS), HELP.still)

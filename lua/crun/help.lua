@@ -268,8 +268,8 @@ function M.text(topic, name)
   room = room_of(topic)
   if room then return M.describe(room, topic) end
   local known = { "loss", "miner", "metric", "op", "data", "exit", table.unpack(MODULES) }
-  for room in pairs(CALL) do
-    local names = catalogue.names(room)
+  for any in pairs(CALL) do
+    local names = catalogue.names(any)
     table.move(names, 1, #names, #known + 1, known)
   end
   local near = options.nearest(topic, known)

@@ -69,8 +69,8 @@ end
 local function prepare(db, path)
   local version = db:query "PRAGMA user_version"[1].user_version
   if version > VERSION then
-    error(("%s was written by a newer crun (its version is %d, this one knows %d); `crun db rebuild` makes it anew")
-      :format(path, version, VERSION), 0)
+    error(("%s was written by a newer crun (its version is %d, this one knows %d); `crun db " ..
+      "rebuild` makes it anew"):format(path, version, VERSION), 0)
   end
   transaction(db, function()
     if db:query "PRAGMA user_version"[1].user_version == VERSION then return end
@@ -95,8 +95,8 @@ local function damaged(message)
   return message:find("not a database", 1, true) or message:find("malformed", 1, true)
 end
 
---- Opens the index of a folder of runs, or makes it. Where it cannot be written (a read-only folder,
--- one of a newer crun), the index is held in memory and idx.note says why; one that is damaged is
+--- Opens the index of a folder of runs, or makes it. Where it cannot be written (a read-only
+-- folder, one of a newer crun), the index is held in memory and idx.note says why; one that is damaged is
 -- made anew. path: another place for it; ":memory:" for none.
 function M.open(out, path)
   out = out or runs.out()
@@ -126,7 +126,8 @@ Index.__close = Index.close
 local function folders(out)
   local found, problems = {}, {}
   local function add(path)
-    if ingest.decode(ingest.text_of(out .. "/" .. path .. "/run.json")) then found[#found + 1] = path
+    local ok = ingest.decode(ingest.text_of(out .. "/" .. path .. "/run.json"))
+    if ok then found[#found + 1] = path
     else problems[#problems + 1] = ("%s/%s/run.json cannot be read"):format(out, path) end
   end
   for _, name in ipairs(cio.is_dir(out) and cio.list(out) or {}) do
@@ -158,6 +159,19 @@ function Index:update()
     if not there[row.path] then db:run("DELETE FROM run WHERE path = ?", row.path) end
   end
   return problems
+end
+
+--- An index brought up to date: the one given (that of `out` when left out), or, where that cannot
+-- be written (no space, no right), one held in memory with a note. Returns it and what update
+-- returns.
+function M.current(idx, out)
+  idx = idx or M.open(out)
+  local ok, problems = pcall(idx.update, idx)
+  if ok then return idx, problems end
+  if not idx.path then error(problems, 0) end
+  idx:close()
+  local other = in_memory(idx.out, ("the index is not kept (%s)"):format(problems))
+  return other, other:update()
 end
 
 --- Empties the index and fills it from the folders, for readers at one moment; one that is damaged
@@ -233,9 +247,9 @@ function M.dump(idx, f)
       :format(name))
   end
   part("tag", "SELECT path, tag FROM tag JOIN run ON run.id = run ORDER BY path, tag")
-  for path, key, at, step, epoch, time, value, kind in idx.db:rows("SELECT path, metric_key.name, " ..
-      "at, step, epoch, time, value, kind FROM metric JOIN run ON run.id = run JOIN metric_key " ..
-      "ON metric_key.id = key ORDER BY path, metric_key.name, at") do
+  for path, key, at, step, epoch, time, value, kind in idx.db:rows("SELECT path, k.name, at, " ..
+      "step, epoch, time, value, kind FROM metric JOIN run ON run.id = run JOIN metric_key AS k " ..
+      "ON k.id = key ORDER BY path, k.name, at") do
     f(("metric %s %s %d %s %s %s %s %d"):format(path, key, at, step, epoch, time, value, kind))
   end
   return lines

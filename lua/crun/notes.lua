@@ -8,6 +8,8 @@ local cio = crun.io
 
 local M = {}
 
+local EDISK <const> = 74
+
 --- { tags, notes } of a run as runs.open gives it.
 function M.read(run)
   local path = run.path .. "/notes.json"
@@ -20,11 +22,13 @@ function M.read(run)
     time = record.started } } }
 end
 
---- Writes them down.
+--- Writes them down; ends with exit code 74 when the disk refuses.
 function M.write(run, said)
   table.sort(said.tags)
-  cio.write_file(run.path .. "/notes.json", cio.json_encode { tags = cio.json_array(said.tags),
-    notes = cio.json_array(said.notes) } .. "\n")
+  local text = cio.json_encode { tags = cio.json_array(said.tags),
+    notes = cio.json_array(said.notes) } .. "\n"
+  local ok, why = pcall(cio.write_file, run.path .. "/notes.json", text)
+  if not ok then crun.fail("notes", (tostring(why):gsub("^.-write_file: ", "")), EDISK) end
 end
 
 return M

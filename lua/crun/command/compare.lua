@@ -15,7 +15,6 @@ local compare = require "crun.compare"
 local config = require "crun.config"
 local folder = require "crun.compare.folder"
 local options = require "crun.options"
-local runs = require "crun.runs"
 local ui = require "crun.ui"
 local cio = crun.io
 
@@ -118,8 +117,9 @@ local function print_text(c, cost)
   print_selected(c)
   local first = true
   for _, w in ipairs(c.warnings) do
-    if w.kind ~= "pruned" then                           -- which is no trouble: see above
-      print(("%s! %s%s"):format(first and "\n" or "", w.variant and w.variant .. ": " or "", w.text))
+    if w.kind ~= "pruned" then                           -- no trouble; it stands above
+      local who = w.variant and w.variant .. ": " or ""
+      print(("%s! %s%s"):format(first and "\n" or "", who, w.text))
       first = false
     end
   end
@@ -215,9 +215,9 @@ return function(args)
   if cli.json(given) then print(cio.json_encode(as_json(c, given.cost)))
   else print_text(c, given.cost) end
   if given["fail-if"] then
-    local failed, words = holds(c, given["fail-if"])
+    local failed, values = holds(c, given["fail-if"])
     if failed then
-      io.stderr:write(("crun: compare: failed: %s (%s)\n"):format(given["fail-if"], words))
+      io.stderr:write(("crun: compare: failed: %s (%s)\n"):format(given["fail-if"], values))
       crun.exit(EFAILED)
     end
   end

@@ -15,7 +15,8 @@ local function differences(a, b, keys)
   for key in pairs(b) do all[key] = true end
   for _, key in ipairs(keys or options.sorted_keys(all)) do
     local x, y = a[key], b[key]
-    local tx, ty = x ~= nil and config.value_text(x) or nil, y ~= nil and config.value_text(y) or nil
+    local tx = x ~= nil and config.value_text(x) or nil
+    local ty = y ~= nil and config.value_text(y) or nil
     if tx ~= ty then rows[#rows + 1] = { key, x, y, tx or "-", ty or "-" } end
   end
   return rows
@@ -28,9 +29,10 @@ local function section(title, rows, a, b, numbers)
   for i, row in ipairs(rows) do
     local x, y = row[2], row[3]
     local both = numbers and type(x) == "number" and type(y) == "number"
-    local function text(value, as) return type(value) == "number" and ("%.6g"):format(value) or as end
-    cells[i] = { row[1], numbers and text(x, row[4]) or row[4], numbers and text(y, row[5]) or row[5],
-      numbers and (both and ("%+.6g"):format(y - x) or "-") or nil }
+    local function text(value, as)
+      return numbers and type(value) == "number" and ("%.6g"):format(value) or as
+    end
+    cells[i] = { row[1], text(x, row[4]), text(y, row[5]), numbers and (both and ("%+.6g"):format(y - x) or "-") or nil }
   end
   print(ui.table { columns = columns, rows = cells } .. "\n")
   return true

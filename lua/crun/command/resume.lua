@@ -20,8 +20,8 @@ return function(args)
     if record.host == cio.hostname() then
       cli.refuse("resume: %s is being run by process %d", run.id, record.pid or 0)
     elseif not given.force then
-      cli.refuse("resume: %s says that process %d on %s runs it; if that is not so: crun resume --force %s", run.id,
-        record.pid or 0, record.host or "?", run.path)
+      cli.refuse("resume: %s says that process %d on %s runs it; if that is not so: crun resume " ..
+        "--force %s", run.id, record.pid or 0, record.host or "?", run.path)
     end
     record.state = "lost"
     cio.write_file(run.path .. "/run.json", cio.json_encode(record) .. "\n")
@@ -38,8 +38,8 @@ return function(args)
     cli.refuse("resume: %s has no copy of its script", run.id)
   end
   if record.folder ~= cio.cwd() then
-    io.stderr:write(("note: the run was begun in %s; relative paths in its settings now mean another place\n")
-      :format(record.folder))
+    io.stderr:write(("note: the run was begun in %s; relative paths in its settings now mean " ..
+      "another place\n"):format(record.folder))
   end
 
   -- as main.c would run it, with modules found beside the copy first, then beside the script itself

@@ -26,7 +26,8 @@ return function(args)
       cli.refuse("rm: %s is being run by process %s", run.id, run.record.pid or "?")
     end
     if cio.exists(run.path .. "/../sweep.json") then
-      cli.refuse("rm: %s belongs to a sweep, which would miss it; remove the sweep's folder as a whole", run.id)
+      cli.refuse("rm: %s belongs to a sweep, which would miss it; remove the sweep's folder as a " ..
+        "whole", run.id)
     end
     if cio.kind(run.path) ~= "folder" then
       cli.refuse("rm: %s is a link; remove it by hand", run.path)

@@ -66,13 +66,13 @@ local function filter_of(text)
   end
   local number = tonumber(wanted)
   return function(run)
-    local value = run.settings[key]
-    if value == nil then value = run.summary[key] end
-    if value == nil then return op == "!=" end
-    local both = number and tonumber(value)
+    local found = run.settings[key]
+    if found == nil then found = run.summary[key] end
+    if found == nil then return op == "!=" end
+    local both = number and tonumber(found)
     if both then return COMPARE[op](both, number) end
     if op ~= "=" and op ~= "!=" then return false end
-    return COMPARE[op](tostring(value), wanted)
+    return COMPARE[op](tostring(found), wanted)
   end, key
 end
 
@@ -126,15 +126,15 @@ end
 -- "lr" or "-test/map@r": by that setting or result, numbers before texts, those without one last
 local function sort(list, wish)
   local sign, key = wish:match "^(%-?)(.+)$"
-  local place, value = {}, {}
+  local place, value_of = {}, {}
   for i, run in ipairs(list) do
     local v = run.settings[key]
     if v == nil then v = run.summary[key] end
     if v == nil then v = run.record[key] end
-    place[run], value[run] = i, tonumber(v) or type(v) == "string" and v or nil
+    place[run], value_of[run] = i, tonumber(v) or type(v) == "string" and v or nil
   end
   table.sort(list, function(a, b)
-    local x, y = value[a], value[b]
+    local x, y = value_of[a], value_of[b]
     if x == y or x ~= x or y ~= y then return place[a] < place[b] end
     if x == nil or y == nil then return y == nil end
     if type(x) ~= type(y) then return type(x) == "number" end
@@ -180,9 +180,10 @@ return function(args)
   local out = runs.out()
   local all = {}
   if cio.is_dir(out) then
-    local idx <close> = index.open(out)
+    local now, problems = index.current(nil, out)
+    local idx <close> = now
     if idx.note then io.stderr:write("note: ", idx.note, "\n") end
-    for _, problem in ipairs(idx:update()) do io.stderr:write("note: ", problem, "\n") end
+    for _, problem in ipairs(problems) do io.stderr:write("note: ", problem, "\n") end
     all = idx:list()
   end
   local list, hidden = filtered(all, words)

@@ -17,7 +17,9 @@ function M.reasons(found)
   if fewest < SEEDS then
     no("%d %s of %s (%d are needed)", fewest, fewest == 1 and "seed" or "seeds", of, SEEDS)
   end
-  if missing > 0 then no("%d final %s missing", missing, missing == 1 and "run is" or "runs are") end
+  if missing > 0 then
+    no("%d final %s missing", missing, missing == 1 and "run is" or "runs are")
+  end
   if found.kind == "runs" then
     no("these are loose runs: whether their settings were selected on validation data, and with " ..
       "equal budgets, is not known")

@@ -1,4 +1,5 @@
---- compare/warnings.lua - what a reader of a comparison must know besides: edges, failures, collapse
+--- compare/warnings.lua - what a reader of a comparison must know besides: edges, failures,
+-- collapse
 local folder = require "crun.compare.folder"
 local options = require "crun.options"
 
@@ -41,7 +42,8 @@ function M.of(variant, say)
   for _, run in ipairs(variant.runs) do
     for _, key in ipairs(options.sorted_keys(run.summary)) do
       local what, value = key:match "/([^/]*)$", folder.number(run.summary[key])
-      if value and (what == "spread" and value < 1e-3 or what == "effective_rank" and value < 1.5) then
+      local least = what == "spread" and 1e-3 or what == "effective_rank" and 1.5
+      if value and least and value < least then
         say(variant, "collapsed", ("embeddings have collapsed: %s = %.3g (seed %s)"):format(key,
           value, run.key))
       end

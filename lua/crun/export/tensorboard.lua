@@ -1,4 +1,4 @@
---- export/tensorboard.lua - a folder for TensorBoard: curves, settings against results, embeddings
+--- export/tensorboard.lua - a folder for TensorBoard: curves, settings and results, embeddings
 --
 --     crun export losses_faces --format tensorboard -o board        then: tensorboard --logdir board
 --
@@ -91,8 +91,8 @@ local function projector(run, to)
       if set.images then
         local picture, h, w = sprite(set.images)
         cio.write_png(("%s/%s_sprite.png"):format(to, name), picture)
-        lines[#lines + 1] = ('  sprite { image_path: "%s_sprite.png" single_image_dim: %d single_image_dim: %d }')
-          :format(name, w, h)
+        lines[#lines + 1] = ('  sprite { image_path: "%s_sprite.png" single_image_dim: %d ' ..
+          'single_image_dim: %d }'):format(name, w, h)
       end
       lines[#lines + 1] = "}\n"
       config_lines[#config_lines + 1] = table.concat(lines, "\n")

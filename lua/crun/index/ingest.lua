@@ -1,7 +1,7 @@
 --- index/ingest.lua - reads a run folder into the index, from where it got to the last time
 --
--- The small files are read whole when their stamp has changed; metrics.jsonl from the byte after its
--- last line that was read. All of a run is written in one transaction, by index.lua.
+-- The small files are read whole when their stamp has changed; metrics.jsonl from the byte after
+-- its last line that was read. All of a run is written in one transaction, by index.lua.
 local crun = require "crun"
 local config = require "crun.config"
 local folder = require "crun.compare.folder"
@@ -35,7 +35,7 @@ local TAIL_BYTES <const> = 256
 
 local function whole(x) return type(x) == "number" and math.tointeger(x) or nil end
 local function float(x) return type(x) == "number" and x + 0.0 or nil end
-local function text(x) return type(x) == "string" and x or nil end
+local function text_or_nil(x) return type(x) == "string" and x or nil end
 
 local function key_of(idx, name)
   local id = idx.keys[name]
@@ -115,16 +115,16 @@ function M.run(idx, path, texts, stamp)
   local record = M.decode(texts[1])
   local known = db:query(M.KNOWN, path)[1]
   if not known then
-    db:run("INSERT INTO run(path, record, notes, stamp, bytes, tail, damaged) VALUES(?, '', '', '', 0, '', 0)",
-      path)
+    db:run("INSERT INTO run(path, record, notes, stamp, bytes, tail, damaged) " ..
+      "VALUES(?, '', '', '', 0, '', 0)", path)
     known = db:query(M.KNOWN, path)[1]
   end
   if known.stamp ~= stamp then
     local said = notes.read { path = full, record = record }
     db:run("UPDATE run SET sweep = ?, name = ?, state = ?, script = ?, seed = ?, started = ?, " ..
       "ended = ?, record = ?, notes = ?, stamp = ? WHERE id = ?", path:match "^(.*)/[^/]*$",
-      path:match "[^/]*$", text(record.state), text(record.script), whole(record.seed), float(record.started),
-      float(record.ended), texts[1], cio.json_encode(cio.json_array(said.notes)), stamp, known.id)
+      path:match "[^/]*$", text_or_nil(record.state), text_or_nil(record.script),
+      whole(record.seed), float(record.started), float(record.ended), texts[1], cio.json_encode(cio.json_array(said.notes)), stamp, known.id)
     write_values(db, "param", known.id,
       folder.flat((M.decode(texts[2]) or {}).settings or {}))
     write_values(db, "summary", known.id, M.decode(texts[3]) or {})
