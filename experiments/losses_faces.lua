@@ -17,7 +17,7 @@ local cfg = crun.config {
   size      = { 48, least = 16, help = "height and width of the images" },
   test      = { 0.5, help = "share of the people who test" },
   fold      = { 1, least = 1, help = "which part of the others validates" },
-  folds     = { 4, least = 2 },
+  folds     = { 3, least = 2 },
   split     = { 1, help = "seed of who tests and who is in which part" },
   loss      = {
     name = { "triplet", choices = { "contrastive", "triplet", "n_pairs", "ntxent", "supcon", "multi_similarity", "circle",
@@ -128,10 +128,27 @@ local sampler = crun.sampler.pk { labels = train.labels, p = math.min(cfg.batch.
                                   k = cfg.batch.images, seed = cfg.seed, batches = batches }
 run:checkpoint { net = net, opt = opt, sampler = sampler, loss = learns and criterion or nil }
 
-local function embed(part)                               -- an image and its mirror image
-  local straight = eval.embed(net, part.images, { transform = function(x) return data.augment(x, scaling) end })
-  local mirrored = eval.embed(net, part.images, { transform = function(x) return data.augment(x, scaling):flip(4) end })
-  return (straight + mirrored):normalize()
+-- Ten views of an image share its embedding: itself and its mirror image, each where it is and two pixels to every
+-- side; the sum of their embeddings, back on the sphere.
+local function view(dy, dx, mirror)
+  return function(images)
+    local x = data.augment(images, scaling)
+    if dy ~= 0 or dx ~= 0 then
+      x = x:pad({ 2, 2, 2, 2 }, "replicate"):narrow(3, 3 + dy, cfg.size):narrow(4, 3 + dx, cfg.size)
+    end
+    return mirror and x:flip(4) or x
+  end
+end
+
+local function embed(part)
+  local sum
+  for _, at in ipairs { { 0, 0 }, { 2, 0 }, { -2, 0 }, { 0, 2 }, { 0, -2 } } do
+    for _, mirror in ipairs { false, true } do
+      local z = eval.embed(net, part.images, { transform = view(at[1], at[2], mirror) })
+      sum = sum and sum + z or z
+    end
+  end
+  return sum:normalize()
 end
 
 -- ---- training ---------------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@
 --     end
 --     print(search:best())
 --
--- random  draws each option by its range, independently
+-- random  draws from the ranges, evenly: a low-discrepancy sequence from a random start, so that few
+--         trials do not crowd (Bergstra, Bengio, JMLR 2012; the sequence is Roberts' R_d, 2018:
+--         u_k,i = frac(start_i + k phi^-i), phi^(d+1) = phi + 1)
 -- grid    every combination of choices and whole numbers (and `points` (5) places of other ranges),
 -- in an order
 --         drawn from seed; after the last one it begins again
@@ -93,9 +95,18 @@ end
 
 -- ---- random and grid ----------------------------------------------------------------------------
 
+-- The number phi above 1 with phi^(d+1) = phi + 1: the golden ratio for d = 1.
+local function golden(d)
+  local phi = 2.0
+  for _ = 1, 60 do phi = (1 + phi) ^ (1 / (d + 1)) end
+  return phi
+end
+
 local function random_places(self, k)
-  local places, u = {}, self:numbers(k, "random", #self.free)
-  for i, entry in ipairs(self.free) do places[entry.name] = u[i] end
+  local d = #self.free
+  local places, shift = {}, self:numbers(0, "random", d)
+  local phi = golden(d)
+  for i, entry in ipairs(self.free) do places[entry.name] = (shift[i] + k * phi ^ -i) % 1 end
   return places
 end
 
