@@ -67,8 +67,10 @@ typedef struct cr_conv_kernels {
   /* w->u of one panel, channels c0 .. c1-1 */
   void (*winograd_weights)(const cr_winograd *w, const cr_winograd_weight *from, int64_t panel,
                            int64_t c0, int64_t c1);
-  /* y of tiles first .. end-1; part: NULL, or [2 filters] that the sums of y and y^2 are added to */
-  void (*winograd_forward)(const cr_winograd *w, int64_t first, int64_t end, double *part);
+  /* y of tiles first .. end-1, filters o0 .. o1-1, whole panels; part: NULL, or [2 filters] that the
+   * sums of y and y^2 are added to */
+  void (*winograd_forward)(const cr_winograd *w, int64_t first, int64_t end, int64_t o0, int64_t o1,
+                           double *part);
   /* du [36][c1 - c0][o1 - o0] += the tiles' products of x and gy, transformed */
   void (*winograd_products)(const cr_winograd *w, int64_t first, int64_t end, int64_t c0,
                             int64_t c1, int64_t o0, int64_t o1, real *du);

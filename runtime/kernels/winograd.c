@@ -12,7 +12,7 @@
 
 enum {
   SLAB = CR_WINOGRAD_SLAB, POINTS = CR_WINOGRAD_POINTS,
-  TILES_A_BLOCK = 32, MOST_BLOCKS = 64,         /* of forward */
+  TILES_A_BLOCK = 32, LEAST_BLOCKS = 4, MOST_BLOCKS = 64,        /* of forward */
   PRODUCT_BLOCKS = 8                            /* of the weights' gradient, slabs times runs */
 };
 
@@ -33,7 +33,7 @@ typedef struct {
   cr_winograd w;
   cr_winograd_weight from;
   const cr_conv_kernels *kernels;
-  int64_t blocks, tiles_a_block;
+  int64_t blocks, tiles_a_block, groups, filters_a_group;
   double *part;                         /* NULL, or 2 x filters a block */
   int64_t c_slabs, o_slabs, runs, tiles_a_run, run_size;
   real *du, *gw;
@@ -56,6 +56,11 @@ static job job_of(const cr_conv *v, cr_conv_pass pass) {
   j.blocks = least(parts(w->tiles, TILES_A_BLOCK), MOST_BLOCKS);
   if (j.blocks > 8) j.blocks = j.blocks / 8 * 8;        /* even shares for 2, 4 and 8 threads */
   j.tiles_a_block = j.blocks == 0 ? 1 : parts(w->tiles, j.blocks);
+  /* few tiles: filters are shared out too */
+  int64_t panels = parts(w->filters, j.kernels->width);
+  int64_t panels_a_group = parts(panels, j.blocks < LEAST_BLOCKS ? least(LEAST_BLOCKS, panels) : 1);
+  j.filters_a_group = panels_a_group * j.kernels->width;
+  j.groups = parts(panels, panels_a_group);
   j.c_slabs = parts(w->channels, SLAB), j.o_slabs = parts(w->filters, SLAB);
   j.runs = least(parts(PRODUCT_BLOCKS, j.c_slabs * j.o_slabs), parts(w->tiles, TILES_A_BLOCK));
   j.tiles_a_run = j.runs == 0 ? 1 : parts(w->tiles, j.runs);
@@ -84,11 +89,14 @@ static void weights_block(void *context, int64_t block, int worker) {
 
 static void forward_block(void *context, int64_t block, int worker) {
   const job *j = context;
-  int64_t first = block * j->tiles_a_block, filters = j->w.filters;
-  double *part = j->part ? j->part + 2 * block * filters : NULL;
+  int64_t group = block % j->groups, first = block / j->groups * j->tiles_a_block;
+  int64_t filters = j->w.filters, o0 = group * j->filters_a_group;
+  int64_t o1 = least(o0 + j->filters_a_group, filters);
+  double *part = j->part ? j->part + 2 * (block / j->groups) * filters : NULL;
   (void)worker;
-  if (part != NULL) memset(part, 0, (size_t)(2 * filters) * sizeof(double));
-  j->kernels->winograd_forward(&j->w, first, least(first + j->tiles_a_block, j->w.tiles), part);
+  for (int64_t o = o0; part != NULL && o < o1; o++) part[o] = part[filters + o] = 0;
+  j->kernels->winograd_forward(&j->w, first, least(first + j->tiles_a_block, j->w.tiles), o0, o1,
+                               part);
 }
 
 static void convolve(job *j, int64_t images) {
@@ -96,7 +104,7 @@ static void convolve(job *j, int64_t images) {
   w->stream = cr_conv_streams(w->y, images * w->out[0] * w->out[1] * w->filters, w->filters);
   cr_pool_run(parts(w->filters, j->kernels->width) * parts(w->channels, CHANNELS_A_BLOCK),
               weights_block, j);
-  cr_pool_run(j->blocks, forward_block, j);
+  cr_pool_run(j->blocks * j->groups, forward_block, j);
 }
 
 void cr_winograd_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,

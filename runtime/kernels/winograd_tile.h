@@ -232,7 +232,8 @@ static void point_products(const cr_winograd *w, int64_t tiles, const real *v, i
     }
 }
 
-static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, double *part) {
+static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, int64_t o0,
+                             int64_t o1, double *part) {
   real room[ROOM] __attribute__((aligned(64)));
   int64_t C = w->channels, most = CACHE / (POINTS * (C + WIDTH)) / ROWS * ROWS;
   if (most < ROWS) most = ROWS;
@@ -245,7 +246,7 @@ static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, d
     real *v = room, *m = room + POINTS * v_step;
     for (int64_t t = 0; t < tiles; t++)          /* the last again to fill the group */
       input_tile(w, t0 + least(t, n - 1), 0, C, v + t*C, v_step);
-    for (int64_t o = 0; o < w->filters; o += WIDTH) {
+    for (int64_t o = o0; o < o1; o += WIDTH) {
       int64_t wide = panel_width(w, o / WIDTH);
       point_products(w, tiles, v, v_step, w->u + POINTS * C * o, wide, m, m_step);
       for (int64_t t = 0; t < n; t++)
