@@ -80,6 +80,22 @@ describe("compare.collect", function()
     assert.truthy(c.verdict.text:find("good wins with test/map@r 0.8107", 1, true), c.verdict.text)
   end)
 
+  it("says which ties are narrow, and how many seeds would set them apart", function()
+    local c = compare.collect(sweep { plain = { final = final { 0.78, 0.795, 0.794 } } })
+    local row = c.tables[1].rows[3]                        -- 0.02, 0.017, 0.026 behind
+    assert.equal("plain", row.variant)
+    assert.is_true(row.p_raw < 0.05 and row.p >= 0.05 == row.tie)
+    local rows = compare.collect(sweep { plain = { final = final { 0.78, 0.795, 0.78 } } }).tables[1].rows
+    row = rows[3]                                          -- 0.02, 0.017, 0.04 behind
+    assert.is_true(row.tie)
+    local sd = math.sqrt(((0.02 - 0.077 / 3) ^ 2 + (0.017 - 0.077 / 3) ^ 2 + (0.04 - 0.077 / 3) ^ 2) / 2)
+    local function p_at(n)
+      return 2 * crun.stats.p_of_t(0.077 / 3 * math.sqrt(n) / sd, n - 1)
+    end
+    assert.is_true(p_at(row.needed) < 0.05 and p_at(row.needed - 1) >= 0.05, tostring(row.needed))
+    assert.is_nil(rows[2].alone)
+  end)
+
   it("refuses a winner where the race was not fair", function()
     local function refuses(reason, name, changes)
       changes.name, changes.order = name, { "plain", "good" }

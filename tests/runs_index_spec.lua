@@ -159,6 +159,28 @@ describe("the index", function()
     idx:close()
   end)
 
+  it("is made by several readers at once", function()
+    for i = 1, 5 do fixture.run(out .. "/r" .. i, { log = { lines(1, 50) } }) end
+    local pids = {}
+    for i = 1, 4 do
+      pids[i] = crun.process.spawn { command = { cio.realpath "/proc/self/exe", "runs", "--out", out },
+        output = ("%s/%d.txt"):format(folder, i) }
+    end
+    repeat
+      for i = #pids, 1, -1 do
+        if crun.process.poll(pids[i]) then table.remove(pids, i) end
+      end
+      crun.process.sleep(0.01)
+    until #pids == 0
+    for i = 1, 4 do
+      local text = cio.read_file(("%s/%d.txt"):format(folder, i))
+      assert.equal(6, select(2, text:gsub("\n", "")), text)
+      assert.is_nil(text:find("note", 1, true), text)
+    end
+    local idx <close> = index.open(out)
+    equal_to_fresh(idx)
+  end)
+
   it("of four writers at once, read while they write, equals one made from nothing", function()
     local r = shell.run({ shell.scripts .. "/index_load.lua", out, "4", "2500", "live" },
       { folder = folder })

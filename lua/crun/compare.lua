@@ -132,9 +132,23 @@ end
 
 -- ---- one table a metric -------------------------------------------------------------------------
 
+-- The least number of pairs at which a difference like this one, with this spread, would have p <
+-- 0.05 among so many tests.
+local MOST_PAIRS <const> = 30
+
+local function pairs_needed(row, tests)
+  if row.difference == 0 or row.spread == 0 then return end
+  for n = row.pairs + 1, MOST_PAIRS do
+    local t = math.abs(row.difference) * math.sqrt(n) / row.spread
+    if stats.p_of_t(t, n - 1) * tests < LEVEL then return n end
+  end
+end
+
 --- The league table of a metric: { metric, goal, keys, best, rows }, rows in order, the best first.
 -- A row: { variant, n, mean, sd, half, low, high }, and unless it is the best: difference,
--- difference_low, difference_high, pairs, p_raw, p (corrected), tie.
+-- difference_low, difference_high, pairs, p_raw, p (corrected), tie, alone (a tie that would be none
+-- were it the only comparison), needed (how many pairs would tell it apart if the spread stays as it
+-- is; nil: more than 30).
 function M.table(variants, metric, goal)
   local keys, rows, without = keys_of(variants, metric), {}, {}
   for place, v in ipairs(variants) do
@@ -164,7 +178,7 @@ function M.table(variants, metric, goal)
     if mine and #mine > 0 then
       local d = stats.paired(mine, theirs)
       row.difference, row.difference_low, row.difference_high = d.mean, d.low, d.high
-      row.p_raw = d.p
+      row.p_raw, row.spread = d.p, d.sd
       if d.p then tests[#tests + 1], p[#p + 1] = row, d.p end
     end
   end
@@ -174,8 +188,12 @@ function M.table(variants, metric, goal)
   end
   for i, row in ipairs(rows) do
     if i == 1 then row.best = true else row.tie = not row.p or row.p >= LEVEL end
+    if row.tie and row.p then
+      row.alone = row.p_raw < LEVEL or nil
+      row.needed = pairs_needed(row, #tests)
+    end
+    row.place, row.spread = nil, nil
   end
-  for _, row in ipairs(rows) do row.place = nil end
   table.move(without, 1, #without, #rows + 1, rows)
   return { metric = metric, goal = goal, keys = keys, best = best and best.variant, rows = rows }
 end

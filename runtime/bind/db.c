@@ -34,8 +34,8 @@ static int fail(lua_State *L, sqlite3 *handle, const char *what) {
   const char *path = handle != NULL ? sqlite3_db_filename(handle, "main") : NULL;
   int code = handle != NULL ? sqlite3_errcode(handle) : SQLITE_NOMEM;
   const char *hint = code == SQLITE_BUSY ? " for more than 30 s: another process is writing" : "";
-  return cr_bind_errorf(L, what, "%s%s%s%s",
-                        path != NULL && path[0] != '\0' ? path : "in memory", ": ",
+  return cr_bind_errorf(L, what, "%s: %s%s",
+                        path != NULL && path[0] != '\0' ? path : "in memory",
                         handle != NULL ? sqlite3_errmsg(handle) : "not enough memory", hint);
 }
 
@@ -170,7 +170,7 @@ static int query(lua_State *L) {
   return code == SQLITE_DONE ? 1 : fail(L, db->handle, "db:query");
 }
 
-static int next_row(lua_State *L) {                       /* upvalues: the statement, the database */
+static int next_row(lua_State *L) {              /* upvalues: the statement, the database */
   statement *s = lua_touserdata(L, lua_upvalueindex(1));
   database *db = lua_touserdata(L, lua_upvalueindex(2));
   if (s->handle == NULL) return 0;
@@ -257,8 +257,12 @@ static int open(lua_State *L) {
   int code = sqlite3_open_v2(path, &db->handle, flags, NULL);
   if (code == SQLITE_OK) {
     sqlite3_busy_timeout(db->handle, BUSY_MS);
-    code = sqlite3_exec(db->handle, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                                    "PRAGMA foreign_keys=ON;", NULL, NULL, NULL);
+    /* where two open a new file at once, SQLite does not wait by itself for the change to WAL */
+    for (int ms = 0;; ms += sqlite3_sleep(10)) {
+      code = sqlite3_exec(db->handle, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                                      "PRAGMA foreign_keys=ON;", NULL, NULL, NULL);
+      if (code != SQLITE_BUSY || ms >= BUSY_MS) break;
+    }
   }
   if (code == SQLITE_OK) return 1;
   lua_pushnil(L);

@@ -44,7 +44,7 @@ local function print_table(c, t, cost)
       cells[4] = row.difference and (row.difference > 0 and "+" or "") .. plus_minus(row.difference,
         row.difference_high and row.difference_high - row.difference, scale) or "-"
       cells[5] = p_text(row.p)
-      cells[6] = row.best and "best" or row.tie and "tie" or "worse"
+      cells[6] = row.best and "best" or not row.tie and "worse" or row.alone and "tie *" or "tie"
     end
     if cost then
       local v = by_name[row.variant]
@@ -57,7 +57,7 @@ local function print_table(c, t, cost)
     rows[i] = cells
   end
   print(("\n%s (%s is better)"):format(t.metric, t.goal == "max" and "more" or "less"))
-  local columns = { "variant", "n", "mean ± 95 %", "difference ± 95 %", "p", "" }
+  local columns = { "variant", "n", "mean ± 95 %", "difference ± 95 %", "p (Holm)", "" }
   if cost then
     for _, name in ipairs { "time", "MB", "images/s", "Pareto" } do columns[#columns + 1] = name end
   end
@@ -97,16 +97,41 @@ local function print_selected(c)
   print(("\nselected on %s\n"):format(c.metric.name or "?") .. ui.pairs(rows))
 end
 
+-- what would set ties apart, by the first table
+local function print_needed(c)
+  local by_n, numbers, alone = {}, {}, false
+  for _, t in ipairs(c.tables) do
+    for _, row in ipairs(t.rows) do alone = alone or row.alone end
+  end
+  for _, row in ipairs(c.tables[1].rows) do
+    if row.needed then
+      if not by_n[row.needed] then
+        by_n[row.needed], numbers[#numbers + 1] = {}, row.needed
+      end
+      table.insert(by_n[row.needed], row.variant)
+    end
+  end
+  table.sort(numbers)
+  local parts = {}
+  for i, n in ipairs(numbers) do
+    parts[i] = ("%d%s would set apart %s"):format(n, i == 1 and " seeds" or "",
+      table.concat(by_n[n], ", "))
+  end
+  if #parts > 0 then
+    print(ui.pairs({ { "", "If the spread stays as it is, " .. table.concat(parts, "; ") .. "." } },
+      ""))
+  end
+  if alone then
+    print(ui.pairs({ { "", "* it would be worse were it the only comparison; among so many such a " ..
+      "difference may be chance" } }, ""))
+  end
+end
+
 local function print_text(c, cost)
   print(heading(c))
   for _, t in ipairs(c.tables) do print_table(c, t, cost) end
   print("\n" .. ui.pairs({ { "", c.verdict.text } }, ""))
-  local fewest = math.huge
-  for _, v in ipairs(c.variants) do fewest = math.min(fewest, v.seeds) end
-  if #c.variants > 1 and fewest > 1 and fewest < 5 then
-    print(ui.pairs({ { "", ("With %d seeds only large differences can be told from noise; ties " ..
-      "may be told apart by 5 or more."):format(fewest) } }, ""))
-  end
+  print_needed(c)
   if cost then
     print(("\nOf time, memory and %s together, no variant beats those marked in the column Pareto.")
       :format(c.metrics[1]))
