@@ -112,6 +112,8 @@ describe("compare.collect", function()
     refuses("not selected on validation data but on test/map@r", "b",
       { sweep = { metric = { name = "test/map@r", goal = "max" } } })
     refuses("budgets differ: 2 to 3 tuning trials a variant", "c", { good = { tune = { 0.6, 0.6 } } })
+    refuses("nothing was tuned, so no setting was selected", "i",
+      { good = { tune = {} }, plain = { tune = {} } })
     refuses("no setting of good was selected", "d", { good = { unselected = true } })
     local failed = final { 0.8, 0.81, 0.82, 0.83 }
     failed[14].state = "failed"

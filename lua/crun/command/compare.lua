@@ -129,7 +129,9 @@ end
 
 local function print_text(c, cost)
   print(heading(c))
-  for _, t in ipairs(c.tables) do print_table(c, t, cost) end
+  for _, t in ipairs(c.tables) do
+    if t.best then print_table(c, t, cost) end           -- or no final run is done yet
+  end
   print("\n" .. ui.pairs({ { "", c.verdict.text } }, ""))
   print_needed(c)
   if cost then

@@ -25,16 +25,16 @@ function M.reasons(found)
       "equal budgets, is not known")
   else
     if found.state ~= "done" and missing == 0 then no("the sweep is not done") end
-    local metric = found.metric.name
-    if not metric or not metric:find "^val" then
-      no("settings were not selected on validation data%s", metric and " but on " .. metric or "")
-    end
-    local unselected, least, most = nil, math.huge, 0
+    local metric, unselected, least, most = found.metric.name, nil, math.huge, 0
     for _, v in ipairs(found.variants) do
       if not v.selected then unselected = unselected or v.name end
       least, most = math.min(least, v.tune.planned), math.max(most, v.tune.planned)
     end
-    if unselected then no("no setting of %s was selected", unselected) end
+    if most == 0 then no("nothing was tuned, so no setting was selected on validation data")
+    elseif not metric or not metric:find "^val" then
+      no("settings were not selected on validation data%s", metric and " but on " .. metric or "")
+    end
+    if most > 0 and unselected then no("no setting of %s was selected", unselected) end
     if most > least then no("budgets differ: %d to %d tuning trials a variant", least, most) end
     if found.unfair then
       no("%s", type(found.unfair) == "string" and found.unfair or "the sweep counts as unfair")
@@ -55,7 +55,10 @@ function M.of(found, first, allow_unfair)
     refused = #reasons > 0 and not allow_unfair, ties = {}, worse = {} }
   if not first.best then
     v.refused = true
-    v.text = ("No winner is named: no run has a value of %s."):format(first.metric)
+    local how_far = found.state and found.state ~= "done" and (" yet; the sweep is %s"):format(
+      found.state == "tuning" and "tuning" or found.state == "final" and "in its final runs" or
+      found.state) or ""
+    v.text = ("No winner is named: no run has a value of %s%s."):format(first.metric, how_far)
     return v
   end
   if v.refused then
