@@ -166,9 +166,6 @@ function M.main(word, args)
     table.concat(hints, " or ") .. "?" or "; `crun help` lists the commands")
 end
 
---- Words as they are: parse knows that -1 is a run.
-function M.run_argument(args) return args end
-
 M.help, M.describe = help.text, help.describe
 
 return M

@@ -42,6 +42,10 @@ return function(args)
     { "crun", ("%s%s"):format(record.crun or "?", record.commit and ", commit " ..
       record.commit:sub(1, 12) or "") },
   }
+  if record.sweep then
+    facts[#facts + 1] = { "sweep", ("%s, trial %s of the %s phase, variant %s"):format(record.sweep,
+      record.trial or "?", record.phase or "?", record.variant or "?") }
+  end
   local said = notes.read(run)
   if #said.tags > 0 then facts[#facts + 1] = { "tags", table.concat(said.tags, ", ") } end
   for _, note in ipairs(said.notes) do facts[#facts + 1] = { "note", note.text } end
