@@ -175,6 +175,14 @@ describe("compare.collect", function()
     assert.truthy(c.verdict.text:find("these are loose runs", 1, true))
   end)
 
+  it("knows of which metrics less is better", function()
+    for name, goal in pairs { ["test/eer"] = "min", ["test/loss"] = "min", ["test/map@r"] = "max",
+        ["test/tar@fmr=0.001"] = "max", ["test/fnmr@fmr=0.001"] = "min", seconds = "min" } do
+      assert.equal(goal, compare.goal(name), name)
+    end
+    assert.equal("max", compare.goal("test/energy_loss", { name = "val/energy_loss", goal = "max" }))
+  end)
+
   it("says that a folder is no sweep", function()
     assert.error_matches(function() compare.collect(folder) end, "is not a sweep folder: it has no sweep.json")
     crun.io.write_file(folder .. "/sweep.json", '{"name": "x", "final": 3}')

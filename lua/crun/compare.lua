@@ -37,10 +37,8 @@ local LEVEL <const> = 0.05
 --- Whether more or less of a metric is better: "max" or "min".
 function M.goal(name, metric)
   local same = metric and metric.name and metric.name:match "[^/]*$" == name:match "[^/]*$"
-  if same and metric.goal then
-    return metric.goal
-  end
-  local low = name:lower()
+  if same and metric.goal then return metric.goal end
+  local low = name:lower():match "[^/]*$":match "^[^@]*"   -- tar@fmr is a tar
   for _, word in ipairs { "loss", "eer", "error", "fnmr", "fmr", "seconds", "_mb" } do
     if low:find(word, 1, true) then return "min" end
   end
