@@ -11,7 +11,7 @@
 --       run:save_best(score)
 --     end
 --     run:restore "best"
---     run:summary { ["test/map@r"] = 0.91 }
+--     run:test(function() run:summary { ["test/map@r"] = 0.91 } end)
 --     run:finish()
 --
 -- The loop stays the script's own; `run` only watches it. A checkpoint `last` is written at the end
