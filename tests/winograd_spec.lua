@@ -71,7 +71,7 @@ end)
 describe("conv_plan", function()
   local DIRECT <const>, WINOGRAD <const>, COLUMNS <const> = 1, 2, 3
   local function plan(x, weight, o) return crun.conv_plan(crun.zeros(x), crun.zeros(weight), o) end
-  it("takes winograd for 3 x 3 windows between many channels, direct for the first layer", function()
+  it("takes winograd for 3 x 3 windows of many channels, direct for the first layer", function()
     assert.same({WINOGRAD, WINOGRAD, WINOGRAD},
                 plan({64, 64, 16, 16}, {128, 64, 3, 3}, { padding = 1 }):totable())
     local first = plan({64, 1, 64, 64}, {32, 1, 3, 3}, { padding = 1 }):totable()

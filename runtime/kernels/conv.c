@@ -9,8 +9,8 @@
  *
  * A 1 x 1 window needs no unfolding. Forward is cut into strips, the gradient for x into images,
  * the gradient for the weights into at most BLOCKS runs of images, each with its own sum, added up
- * in order. `way` is the one place that picks an algorithm; a transform (Winograd) for 3 x 3
- * windows of stride 1 would be the next there. */
+ * in order. This is the way for groups and for planes that are not worth turning; conv_turned.h
+ * has the other. */
 #include "kernels/conv.h"
 
 #include <string.h>

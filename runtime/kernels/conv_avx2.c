@@ -1,4 +1,4 @@
-/* conv_avx2.c - the inner parts of convolution with AVX2 and FMA: 12 accumulators in 16 registers */
+/* conv_avx2.c - the inner parts of convolution with AVX2 and FMA: 12 sums in 16 registers */
 #if defined(__x86_64__)
 #pragma GCC target("arch=x86-64-v3")
 #define CONV_LANES 32

@@ -1,4 +1,4 @@
-/* conv_avx512.c - the inner parts of convolution with AVX-512: 24 accumulators in 32 registers */
+/* conv_avx512.c - the inner parts of convolution with AVX-512: 24 sums in 32 registers */
 #if defined(__x86_64__)
 #pragma GCC target("arch=x86-64-v4")
 #define CONV_LANES 64

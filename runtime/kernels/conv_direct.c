@@ -1,7 +1,7 @@
 /* conv_direct.c - see conv_direct.h; the cutting of the work, conv_direct_tile.h has the loops
  *
- * Outputs are computed in strips of some lines of one image, and strips go to at most 64 blocks. The
- * weights' gradient is summed over at most 8 runs of strips, added up in order. */
+ * Outputs are computed in strips of some lines of one image, and strips go to at most 64 blocks.
+ * The weights' gradient is summed over at most 8 runs of strips, added up in order. */
 #include "kernels/conv_direct.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* conv_direct_tile.h - the inner parts of conv_direct.c for one instruction set; conv_tile.h has the
- * products */
+/* conv_direct_tile.h - the inner parts of conv_direct.c for one instruction set; conv_tile.h has
+ * the products */
 #ifndef CR_KERNELS_CONV_DIRECT_TILE_H
 #define CR_KERNELS_CONV_DIRECT_TILE_H
 
@@ -33,8 +33,8 @@ static void direct_weights(const cr_direct *d, const cr_direct_weight *from, int
   for (int64_t i = 0; i < d->kernel[0]; i++)
     for (int64_t j = 0; j < d->kernel[1]; j++)
       for (int64_t c = 0; c < d->channels; c++, to += width) {
-        const real *at = from->weight + from->first + o0 * from->o_step + c * from->c_step + i * from->i_step +
-                         j * from->j_step;
+        const real *at = from->weight + from->first + o0 * from->o_step + c * from->c_step +
+                         i * from->i_step + j * from->j_step;
         for (int64_t o = 0; o < wide; o++) to[o] = at[o * from->o_step];
         for (int64_t o = wide; o < width; o++) to[o] = 0;
       }

@@ -1,4 +1,4 @@
-/* conv_entry.h - the inner parts of winograd.c and conv_direct.c, as each instruction set has them */
+/* conv_entry.h - the inner parts of winograd.c and conv_direct.c for each instruction set */
 #ifndef CR_KERNELS_CONV_ENTRY_H
 #define CR_KERNELS_CONV_ENTRY_H
 
@@ -19,7 +19,7 @@ enum {
   CR_DIRECT_GROUP = 4,                  /* outputs of a line are filled up to this */
   CR_WINOGRAD_POINTS = 36,
   CR_WINOGRAD_MOST_CHANNELS = 2048 / sizeof(real),
-  CR_WINOGRAD_SLAB = 64                 /* channels, and filters, of one block of the weights' sum */
+  CR_WINOGRAD_SLAB = 64                 /* channels, and filters, of a block of the weights' sum */
 };
 
 /* A 3 x 3 convolution in tiles of 4 x 4 outputs; tiles are numbered image by image, row by row. */
@@ -67,8 +67,8 @@ typedef struct cr_conv_kernels {
   /* w->u of one panel, channels c0 .. c1-1 */
   void (*winograd_weights)(const cr_winograd *w, const cr_winograd_weight *from, int64_t panel,
                            int64_t c0, int64_t c1);
-  /* y of tiles first .. end-1, filters o0 .. o1-1, whole panels; part: NULL, or [2 filters] that the
-   * sums of y and y^2 are added to */
+  /* y of tiles first .. end-1, filters o0 .. o1-1, whole panels; part: NULL, or [2 filters] that
+   * the sums of y and y^2 are added to */
   void (*winograd_forward)(const cr_winograd *w, int64_t first, int64_t end, int64_t o0, int64_t o1,
                            double *part);
   /* du [36][c1 - c0][o1 - o0] += the tiles' products of x and gy, transformed */

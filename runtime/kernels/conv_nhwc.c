@@ -10,7 +10,11 @@
 enum { SUM_BLOCKS = 64 };
 
 /* Sums of y in a pass of its own, for the ways that do not take them as they write */
-typedef struct { int64_t rows, filters, rows_a_block, blocks; const real *y; double *part; } sum_job;
+typedef struct {
+  int64_t rows, filters, rows_a_block, blocks;
+  const real *y;
+  double *part;
+} sum_job;
 
 static sum_job sums_of(const cr_conv *v) {
   sum_job j = { .rows = v->images * v->window.out[0] * v->window.out[1], .filters = v->filters };
@@ -52,7 +56,8 @@ size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
     case CR_CONV_DIRECT: return cr_conv_direct_scratch(v, pass);
     default: break;
   }
-  size_t sums = pass == CR_CONV_FORWARD ? (size_t)(2 * SUM_BLOCKS * v->filters) * sizeof(double) : 0;
+  size_t sums = 0;
+  if (pass == CR_CONV_FORWARD) sums = (size_t)(2 * SUM_BLOCKS * v->filters) * sizeof(double);
   size_t bytes = cr_conv_columns_scratch(v, pass);
   return bytes > sums ? bytes : sums;
 }

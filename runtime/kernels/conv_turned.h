@@ -7,7 +7,7 @@
 
 #include "kernels/conv_nhwc.h"
 
-/* Whether this pass goes that way: it costs less, or v->algorithm asks for what only that way has */
+/* Whether this pass goes that way: it costs less, or v->algorithm asks for what only it has */
 bool cr_conv_turned(const cr_conv *v, cr_conv_pass pass);
 
 size_t cr_conv_turned_scratch(const cr_conv *v, cr_conv_pass pass);

@@ -13,8 +13,8 @@
  *         0  2 -1 -2  1  0           1/24 -1/12   1/6            0  1 -1  8 -8  1
  *         0  4  0 -5  0  1             0     0     1
  *
- * Lavin, Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4.3. The sums
- * over channels (tiles) are 36 matrix products. */
+ * Lavin, Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4.3. The
+ * sums over channels (tiles) are 36 matrix products. */
 #ifndef CR_KERNELS_WINOGRAD_H
 #define CR_KERNELS_WINOGRAD_H
 

@@ -8,9 +8,10 @@
  *
  * The padding is 0. With groups, filter o sees only the channels of its own part.
  *
- * algorithm: auto takes, for each pass, what kernels/conv_cost.c expects to be fastest (crun.conv_plan
- * tells). winograd has errors of up to 2e-5 of the largest output in float, where the others have
- * 1e-6; auto leaves it out in float64. kernels/conv.h and conv_turned.h have the computation. */
+ * algorithm: auto takes, for each pass, what kernels/conv_cost.c expects to be fastest
+ * (crun.conv_plan tells). winograd has errors of up to 2e-5 of the largest output in float, where
+ * the others have 3e-6; auto leaves it out in float64. kernels/conv.h and conv_turned.h have the
+ * computation. */
 #include <math.h>
 
 #include "autograd/op.h"

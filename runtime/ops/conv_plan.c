@@ -5,7 +5,8 @@
  * For the passes forward, gradient for x, gradient for the weights: the way the cost model takes on
  * NHWC memory (1 direct, 2 winograd, 3 columns), and the milliseconds of one thread it expects of
  * each way (infinity where one cannot do the shape; kernels/conv_cost.c). conv2d adds what it costs
- * to turn x and y, and keeps to the planes as they are where that is cheaper. Only shapes are read. */
+ * to turn x and y, and keeps to the planes as they are where that is cheaper. Only shapes are
+ * read. */
 #include <math.h>
 
 #include "autograd/op.h"
@@ -57,7 +58,8 @@ static void forward(cr_call *c) {
 }
 
 const cr_op cr_op_conv_plan = {
-  .name = "conv_plan", .help = "which way each pass of a convolution goes, and what each would cost",
+  .name = "conv_plan",
+  .help = "which way each pass of a convolution goes, and what each would cost",
   .formula = "way of forward, gradient for x, for weight: 1 direct, 2 winograd, 3 columns; "
              "cost in ms of one thread",
   .inputs = inputs, .outputs = outputs, .options = options,

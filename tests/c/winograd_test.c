@@ -1,6 +1,6 @@
 /* winograd_test.c - convolution on NHWC memory, every way against the definition in double
  *
- * The error bounds are twice what conv_nhwc.h states, relative to the largest element of the result. */
+ * The error bounds are twice what conv_nhwc.h states, relative to the result's largest element. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,9 @@
 #include "base/pool.h"
 #include "kernels/conv_nhwc.h"
 
-typedef struct { int images, in[2], channels, filters, kernel[2], stride, padding, dilation; } shape;
+typedef struct {
+  int images, in[2], channels, filters, kernel[2], stride, padding, dilation;
+} shape;
 
 static const shape shapes[] = {
   { 3, { 8, 8 }, 16, 16, { 3, 3 }, 1, 1, 1 },
@@ -104,7 +106,8 @@ static void definition(const cr_conv *v, sum *s) {
           }
 }
 
-static void compare(const char *what, int64_t n, const double *want, const real *got, double bound) {
+static void compare(const char *what, int64_t n, const double *want, const real *got,
+                    double bound) {
   double largest = 0, worst = 0;
   for (int64_t i = 0; i < n; i++) {
     largest = fmax(largest, fabs(want[i]));
