@@ -4,6 +4,7 @@ local cli = require "crun.cli"
 local config = require "crun.config"
 local plans = require "crun.sweep.plan"
 local sweeps = require "crun.sweep"
+local trials = require "crun.sweep.trial"
 local ui = require "crun.ui"
 local cio = crun.io
 
@@ -60,7 +61,7 @@ local function time_one(plan, trial)
   local _ <close> = setmetatable({}, { __close = function() cio.remove_tree(folder) end })
   local first = { trial = 1, variant = trial.variant, phase = "tune", seed = trial.seed,
     fold = trial.fold,
-    settings = trial.settings, run = "probe" }
+    settings = trial.settings, run = trials.folder(1, trial.variant) }
   first.settings = first.settings or plan:corners(plan.by_name[trial.variant])[1]
   cio.write_file(folder .. "/plan.jsonl", cio.json_encode(first) .. "\n")
   local sweep = { path = folder, record = { script = plan.script, precision = crun.precision } }
@@ -71,7 +72,7 @@ local function time_one(plan, trial)
     ended = crun.process.poll(pid)
     if cio.monotonic() - began > 120 then crun.process.kill(pid, "KILL") end
   until ended ~= nil
-  local run = require("crun.runs").open(folder .. "/probe")
+  local run = require("crun.runs").open(folder .. "/" .. first.run)
   local summary = run and require("crun.runs").summary(run) or {}
   local seconds = cio.monotonic() - began
   if ended.code == 0 then return seconds end              -- no epochs: it ran to its end
