@@ -66,7 +66,6 @@ void cr_recurrent_layer_forward(cr_call *c, cr_recurrent_kind kind) {
 void cr_recurrent_layer_backward(cr_call *c, cr_recurrent_kind kind) {
   cr_recurrent job = job_of(c, kind);
   int w = first_weight(kind);
-  job.out = reals(c->out, 0);
   job.g_out = reals(c->gout, 0);
   if (!is_cell(c)) job.g_hn = reals(c->gout, 1);
   if (kind == CR_RNN_LSTM) {

@@ -6,10 +6,9 @@
  *   gru          r, z = sigmoid,  n = tanh(W_in x + b_in + r (W_hn h + b_hn)),
  *                h' = (1 - z) n + z h        rows r z n
  *
- * A cell is a sequence of one step. The products with x are one matrix product for all steps.
- * Steps t >= length[b] of row b are padding: they hold the state, whichever way the walk goes, so
- * that out there repeats it, and x there gets no gradient.
- * Spread over the pool. */
+ * A cell is a sequence of one step. Steps t >= length[b] of row b are padding: they hold the state,
+ * whichever way the walk goes, so that out there repeats it, x there gets no gradient, and nothing
+ * is computed. Spread over the pool by rows; the bits do not depend on the number of threads. */
 #ifndef CR_KERNELS_RECURRENT_H
 #define CR_KERNELS_RECURRENT_H
 
@@ -38,6 +37,6 @@ int cr_recurrent_parts(cr_recurrent_kind kind);           /* 1, 1, 4, 3 */
 size_t cr_recurrent_saved_bytes(const cr_recurrent *r);
 size_t cr_recurrent_scratch_bytes(const cr_recurrent *r, bool backward);
 void cr_recurrent_forward(const cr_recurrent *r);
-void cr_recurrent_backward(const cr_recurrent *r);        /* out is read */
+void cr_recurrent_backward(const cr_recurrent *r);        /* x, the weights, length, saved */
 
 #endif

@@ -48,7 +48,6 @@ const cr_op cr_op_gru = {
   .formula = "n = tanh(W_in x + b_in + r (W_hn h + b_hn)),  h' = (1 - z) n + z h",
   .paper = "Cho et al., \"Learning phrase representations using RNN encoder-decoder\", EMNLP 2014",
   .inputs = inputs, .outputs = outputs, .options = options,
-  .backward_reads = 1u << X | 1u << H0 | 1u << W_IH | 1u << W_HH | 1u << LENGTHS |
-                    CR_READS_OUT0,
+  .backward_reads = 1u << X | 1u << W_IH | 1u << W_HH | 1u << LENGTHS,
   .check = check, .forward = forward, .backward = backward,
 };

@@ -38,6 +38,6 @@ const cr_op cr_op_lstm_cell = {
   .formula = "c' = f c + i g,  h' = o tanh(c')",
   .paper = "Hochreiter, Schmidhuber, \"Long short-term memory\", Neural Computation 1997",
   .inputs = inputs, .outputs = outputs,
-  .backward_reads = 1u << X | 1u << H0 | 1u << C0 | 1u << W_IH | 1u << W_HH | CR_READS_OUT0,
+  .backward_reads = 1u << X | 1u << W_IH | 1u << W_HH,
   .check = check, .forward = forward, .backward = backward,
 };

@@ -51,7 +51,6 @@ const cr_op cr_op_rnn = {
   .formula = "h' = tanh(W_ih x + b_ih + W_hh h + b_hh)",
   .paper = "Elman, \"Finding structure in time\", Cognitive Science 1990",
   .inputs = inputs, .outputs = outputs, .options = options,
-  .backward_reads = 1u << X | 1u << H0 | 1u << W_IH | 1u << W_HH | 1u << LENGTHS |
-                    CR_READS_OUT0,
+  .backward_reads = 1u << X | 1u << W_IH | 1u << W_HH | 1u << LENGTHS,
   .check = check, .forward = forward, .backward = backward,
 };
