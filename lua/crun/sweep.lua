@@ -89,8 +89,9 @@ function M.run(plan, opts)
     sweep, why = store.open(path)
     if not sweep then crun.fail("sweep", why, store.EXIT_PLAN) end
     if sweep.record.precision ~= crun.precision then
-      crun.fail("sweep", ("%s computes in %s, this process in %s"):format(path,
-        sweep.record.precision, crun.precision),
+      crun.fail("sweep", ("%s computes in %s, this process in %s; %s"):format(path,
+        sweep.record.precision, crun.precision,
+        sweep.record.precision == "float64" and "crun --double sweep ..." or "leave out --double"),
         store.EXIT_USAGE)
     end
     if opts.extend then sweep:extend(plan) else
