@@ -132,6 +132,37 @@ describe("loader", function()
     assert.is_true(seconds >= 0 and share >= 0 and share <= 1)
   end)
 
+  it("decodes files to the bytes of an image folder", function()
+    local folder = crun.io.tmpdir()
+    local put, jpeg = {}, "tests/fuzz/corpus/jpeg/"
+    for i, name in ipairs { "grey", "colour", "progressive", "colour", "grey", "progressive" } do
+      put[("p%d/%d.jpg"):format((i + 1) // 2, i)] = crun.io.read_file(jpeg .. name)
+    end
+    require("packed").put(folder, put)
+    for _, size in ipairs { 8, 16, { 30, 12 } } do
+      local set = crun.imagefolder(folder, { size = size })
+      for _, workers in ipairs { 0, 2 } do
+        local l <close> = crun.loader { files = set.files, size = size, workers = workers, augment = { flip = 0.5, seed = 3 },
+          sampler = sampler.shuffled { n = 6, batch = 4, seed = 2 } }
+        local n = 0
+        for x, rows in l do
+          n = n + #rows
+          assert.is_true(crun.allclose(crun.data.augment(set.images, rows, { flip = 0.5, seed = 3, epoch = 1 }), x, 0, 0))
+        end
+        assert.equal(6, n)
+      end
+    end
+    local files = crun.imagefolder(folder).files
+    crun.io.write_file(files[4], crun.io.read_file(files[4]):sub(1, 200))
+    local l <close> = crun.loader { files = files, workers = 2, sampler = sampler.sequential { n = 6, batch = 6 } }
+    local ok, message = pcall(l)
+    assert.is_false(ok)
+    assert.truthy(message:find(files[4] .. ": JPEG: ", 1, true), message)
+    crun.io.remove(files[1])
+    assert.matches("cannot read .*1.jpg': No such file", select(2, pcall(l)))
+    crun.io.remove_tree(folder)
+  end)
+
   it("works on colour images with saturation, of a view that is not packed", function()
     local colour = crun.stack({ images:select(2, 1), images:select(2, 1):flip(2), images:select(2, 1) }, 2)
     local view = colour:narrow(1, 3, 40)
@@ -154,6 +185,11 @@ describe("loader", function()
     assert.matches("sampler must be one of crun.sampler, got a function", message { images = images, sampler = print })
     assert.matches("hang on what was learnt", message { images = images,
       sampler = sampler.magnet { labels = labels } })
+    assert.matches("takes images or files, one of them", message { sampler = s })
+    assert.matches("takes images or files", message { images = images, files = { "a" }, sampler = s })
+    assert.matches("files%[1%] must be a path, got a table", message { files = { {} }, sampler = s })
+    assert.matches("files is empty", message { files = {}, sampler = s })
+    assert.matches("size goes with files", message { images = images, size = 8, sampler = s })
     local l <close> = crun.loader { images = images:narrow(1, 1, 10), sampler = s }
     assert.has_error(function() for _ in l do end end)
   end)

@@ -74,8 +74,8 @@ function Loader:__call()
   end
   self.began = self.began or crun.io.monotonic()
   fill(self)
-  local made = table.remove(self.queue, 1)
   local x, seconds = self.core:take()
+  local made = table.remove(self.queue, 1)
   self.waited = self.waited + seconds
   fill(self)
   self.place = { epoch = made.epoch, batch = made.batch }
@@ -103,14 +103,23 @@ function Loader:__tostring()
   return ("loader of %s, %d ahead"):format(tostring(self.sampler), self.batches)
 end
 
+-- height and width of a size, a number or { height, width }
+local function sides(where, size)
+  if type(size) ~= "table" then size = { size, size } end
+  return options.check_value(where, "the height", size[1], "count"),
+    options.check_value(where, "the width", size[2], "count")
+end
+
 --- crun.loader { images =, sampler = [, augment =, workers =, ahead =] }. images: uint8 [N C H W];
+-- or files: N paths of JPEG files, and size (64; or { height, width }): workers then read, decode
+-- and resize them too, to the bytes that crun.imagefolder gives, for sets larger than memory.
 -- sampler: one of crun.sampler, whose batches follow from seed and epoch; augment: the options of
 -- crun.data.augment without epoch, {} for the bytes as 0 .. 1; workers: threads (1; 0: made when
 -- asked for); ahead: batches made ahead (2).
 return function(opts)
   local where = "loader"
   local o = options.check(where, opts, {
-    images = "tensor", sampler = "any", augment = { "table", {} },
+    images = "tensor?", files = "table?", size = "any?", sampler = "any", augment = { "table", {} },
     workers = { "integer", 1, least = 0, most = 16 }, ahead = { "count", 2, most = 63 },
   })
   if options.kind(o.sampler) ~= "sampler" then
@@ -122,10 +131,18 @@ return function(opts)
   if o.augment.epoch ~= nil then
     crun.fail(where, "augment takes no epoch: it is the sampler's")
   end
-  if o.images:ndim() == 4 and #o.images > 0 then            -- one message for wrong options
-    crun.data.augment(o.images:narrow(1, 1, 1), crun.int { 1 }, o.augment)
+  if (o.images == nil) == (o.files == nil) then crun.fail(where, "takes images or files, one of them") end
+  if o.files and #o.files == 0 then crun.fail(where, "files is empty") end
+  if o.size and not o.files then crun.fail(where, "size goes with files; images have theirs") end
+  local images = o.images
+  if o.files then
+    local height, width = sides(where, o.size or 64)
+    images = crun.zeros(1, 1, height, width):byte()
   end
-  local core = crun.loader.open(o.images, o.augment, o.workers, o.ahead + 1)
+  if images:ndim() == 4 and #images > 0 then                -- one message for wrong options
+    crun.data.augment(images:narrow(1, 1, 1), crun.int { 1 }, o.augment)
+  end
+  local core = crun.loader.open(images, o.augment, o.workers, o.ahead + 1, o.files)
   return setmetatable({ core = core, sampler = o.sampler, batches = o.ahead + 1, waited = 0,
-    n = #o.images, queue = {} }, Loader)
+    n = #(o.files or o.images), queue = {} }, Loader)
 end

@@ -1,12 +1,15 @@
 /* loader.c - batches of changed images, made on threads ahead of the step that needs them
  *
- *   core = crun.loader.open(images, augment, workers, batches)
+ *   core = crun.loader.open(images, augment, workers, batches [, files])
  *   core:put(rows, epoch [, samples])    asks for a batch; at most `batches` may be under way
  *   x, seconds = core:take()         the oldest, real [B C h w], and how long it was waited for
  *   core:clear()                     drops all that are under way
  *
+ * files: paths of JPEG files, which workers read, decode and resize too; images is then one image of
+ * that size, for its shape. A file that cannot be read is an error of take.
+ *
  * lua/crun/loader.lua makes `for x, rows in crun.loader { ... }` of this. The main thread allocates
- * every batch before a worker sees it; workers only run cr_kernel_image_change. */
+ * every batch before a worker sees it; workers only run cr_photo_read and cr_kernel_image_change. */
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +17,7 @@
 #include "base/worker.h"
 #include "bind/bind.h"
 #include "data/augment.h"
+#include "io/photo.h"
 
 enum { BATCHES_MOST = 64, OPTIONS_MOST = 32, PIXELS_A_PIECE = 16384 };
 static const char LOADER[] = "crun.loader.core";
@@ -23,6 +27,7 @@ typedef struct batch {
   const struct loader *loader;
   cr_tensor *rows, *samples, *out;    /* NULL: not under way; samples may be rows again */
   cr_image_change how;
+  bool bad;                           /* a file of it cannot be read */
 } batch;
 
 typedef struct loader {
@@ -33,22 +38,39 @@ typedef struct loader {
   real *scratch;                      /* of each worker, and of the one who waits */
   size_t scratch_reals;
   int64_t rows_a_piece;
+  int64_t n;                          /* images or files */
+  const char *const *path;            /* of each file, or NULL: images are there */
+  cr_photo_room *room;                /* of each worker, with files */
+  int rooms;
   int batches, first, under_way;
   batch batch[BATCHES_MOST];
 } loader;
 
-static void piece(void *context, int64_t index, int worker) {
-  const batch *b = context;
+/* the bytes of row (from 0); NULL when its file cannot be read */
+static const uint8_t *image(const loader *l, int64_t row, int worker, cr_error *err) {
+  int64_t pixels = l->how.C * l->how.H * l->how.W;
+  if (l->path == NULL) return cr_bytes(l->images) + row * pixels;
+  uint8_t *out = (uint8_t *)(l->scratch + (size_t)l->rooms * l->scratch_reals) + worker * pixels;
+  return cr_photo_read(&l->room[worker], l->path[row], out, err) ? out : NULL;
+}
+
+static bool make(const batch *b, int64_t i, int worker, cr_error *err) {
   const loader *l = b->loader;
   const cr_image_change *how = &b->how;
-  int64_t B = b->rows->shape[0], begin = index * l->rows_a_piece, end = begin + l->rows_a_piece;
-  real *scratch = l->scratch + (size_t)worker * l->scratch_reals;
-  for (int64_t i = begin; i < end && i < B; i++) {
-    int64_t row = cr_ints(b->rows)[i];
-    cr_kernel_image_change(how, cr_bytes(l->images) + (row - 1) * how->C * how->H * how->W,
-                           cr_ints(b->samples)[i],
-                           cr_reals(b->out) + i * how->C * how->h * how->w, scratch);
-  }
+  const uint8_t *in = image(l, cr_ints(b->rows)[i] - 1, worker, err);
+  if (in == NULL) return false;
+  cr_kernel_image_change(how, in, cr_ints(b->samples)[i],
+                         cr_reals(b->out) + i * how->C * how->h * how->w,
+                         l->scratch + (size_t)worker * l->scratch_reals);
+  return true;
+}
+
+static void piece(void *context, int64_t index, int worker) {
+  batch *b = context;
+  int64_t B = b->rows->shape[0], begin = index * b->loader->rows_a_piece;
+  int64_t end = begin + b->loader->rows_a_piece;
+  for (int64_t i = begin; i < end && i < B; i++)
+    if (!make(b, i, worker, NULL)) __atomic_store_n(&b->bad, true, __ATOMIC_RELAXED);
 }
 
 static void release(batch *b) {
@@ -74,6 +96,9 @@ static int loader_gc(lua_State *L) {
     cr_workers_stop(&l->workers);
     l->running = false;
   }
+  for (int i = 0; l->room != NULL && i < l->rooms; i++) cr_photo_room_clear(&l->room[i]);
+  cr_free(l->room);
+  l->room = NULL;
   cr_tensor_release(l->images);
   cr_free(l->scratch);
   l->images = NULL;
@@ -108,6 +133,23 @@ static void read_options(lua_State *L, int table, double *option, cr_list *list)
   }
 }
 
+/* Paths of argument 5, as an array that lives in the loader's user value, with the strings. */
+static void keep_paths(lua_State *L, loader *l, int table) {
+  l->n = (int64_t)lua_rawlen(L, table);
+  const char **path = lua_newuserdatauv(L, (size_t)(l->n + 1) * sizeof *path, 0);
+  lua_createtable(L, (int)l->n + 1, 0);
+  for (int64_t i = 0; i < l->n; i++) {
+    if (lua_rawgeti(L, table, (lua_Integer)i + 1) != LUA_TSTRING)
+      cr_bind_errorf(L, "loader", "files[%d] must be a path, got %s", (int)i + 1,
+                     cr_bind_type_name(L, -1));
+    path[i] = lua_tostring(L, -1);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)l->n + 1);
+  l->path = path;
+}
+
 static int open_loader(lua_State *L) {
   static const char where[] = "loader";
   cr_error err = { 0 };
@@ -118,19 +160,34 @@ static int open_loader(lua_State *L) {
     return cr_bind_errorf(L, where, "images must be uint8 [N, C, H, W]");
   luaL_checktype(L, 2, LUA_TTABLE);
   int workers = (int)luaL_checkinteger(L, 3), batches = (int)luaL_checkinteger(L, 4);
+  lua_settop(L, 5);
   read_options(L, 2, option, list);
-  loader *l = lua_newuserdatauv(L, sizeof *l, 0);
+  loader *l = lua_newuserdatauv(L, sizeof *l, 1);
   memset(l, 0, sizeof *l);
   luaL_setmetatable(L, LOADER);
   if (!cr_augment_how(option, list, images, &l->how, &err)) return cr_bind_error(L, where, &err);
   l->batches = batches < 1 ? 1 : batches > BATCHES_MOST ? BATCHES_MOST : batches;
   workers = workers < 0 ? 0 : workers > CR_WORKERS_MOST ? CR_WORKERS_MOST : workers;
-  l->images = cr_tensor_contiguous(images, &err);
+  l->n = images->shape[0];
+  if (lua_istable(L, 5)) {
+    keep_paths(L, l, 5);
+    lua_setiuservalue(L, 6, 1);
+  }
+  l->rooms = workers + 1;
   l->scratch_reals = cr_kernel_image_change_scratch(&l->how);
   l->rows_a_piece = PIXELS_A_PIECE / (l->how.C * l->how.h * l->how.w);
-  if (l->rows_a_piece < 1) l->rows_a_piece = 1;
-  l->scratch = cr_alloc((size_t)(workers + 1) * l->scratch_reals * sizeof(real), &err);
-  if (l->images == NULL || l->scratch == NULL) return cr_bind_error(L, where, &err);
+  if (l->rows_a_piece < 1 || l->path != NULL) l->rows_a_piece = 1;
+  size_t bytes = l->scratch_reals * sizeof(real) + (size_t)(l->how.C * l->how.H * l->how.W);
+  l->images = cr_tensor_contiguous(images, &err);
+  l->scratch = cr_alloc((size_t)l->rooms * bytes, &err);
+  bool ok = l->images != NULL && l->scratch != NULL;
+  if (ok && l->path != NULL) {
+    l->room = cr_alloc_zero((size_t)l->rooms * sizeof *l->room, &err);
+    ok = l->room != NULL;
+    for (int i = 0; ok && i < l->rooms; i++)
+      ok = cr_photo_room_init(&l->room[i], l->how.H, l->how.W, &err);
+  }
+  if (!ok) return cr_bind_error(L, where, &err);
   cr_workers_start(&l->workers, workers);
   l->running = true;
   return 1;
@@ -157,9 +214,9 @@ static int put(lua_State *L) {
   if (l->under_way == l->batches) return cr_bind_errorf(L, where, "too many batches under way");
   for (int64_t i = 0; i < rows->shape[0]; i++) {
     int64_t row = (int64_t)cr_ints(rows)[i * rows->stride[0]];
-    if (row < 1 || row > l->images->shape[0])
+    if (row < 1 || row > l->n)
       return cr_bind_errorf(L, where, "rows[%d] must be in 1 .. %lld, got %lld", (int)i + 1,
-                            (long long)l->images->shape[0], (long long)row);
+                            (long long)l->n, (long long)row);
   }
   batch *b = &l->batch[(l->first + l->under_way) % l->batches];
   int64_t B = rows->shape[0], shape[4] = { B, l->how.C, l->how.h, l->how.w };
@@ -171,6 +228,7 @@ static int put(lua_State *L) {
     return cr_bind_error(L, where, &err);
   }
   b->loader = l;
+  b->bad = false;
   b->how = l->how;
   b->how.epoch = (uint64_t)luaL_checkinteger(L, 3);
   b->job = (cr_job){ .fn = piece, .context = b,
@@ -193,6 +251,9 @@ static int take(lua_State *L) {
   batch *b = &l->batch[l->first];
   double began = now();
   cr_workers_wait(&l->workers, &b->job);
+  cr_error err = { 0 };
+  for (int64_t i = 0; b->bad && i < b->rows->shape[0]; i++) /* once more, for the reason */
+    if (!make(b, i, l->workers.threads, &err)) return cr_bind_error(L, "loader", &err);
   *box = b->out;
   b->out = NULL;
   release(b);
