@@ -406,6 +406,58 @@ static int call_op(lua_State *L) {
   return n + 1;
 }
 
+/* A step of an optimiser over many parameters: crun.optim_step.adam({ p1, p2 }, { g1, g2 }, { m1, m2 }, { v1, v2 }, { ... }) is
+ * adam(p1, g1, m1, v1, { ... }) and then p2, its options read once. nil stands for an optional state that is not there, and
+ * in place of the gradients for those of the parameters; where one has none, nothing is done and the result is false. */
+enum { STEP_PARAM, STEP_GRAD };
+
+static bool step_arrays(lua_State *L, const request *r, lua_Integer n) {
+  for (int i = 0; i < r->info->n_inputs; i++) {
+    const cr_input *input = &r->info->op->inputs[i];
+    if (lua_isnoneornil(L, i + 1) && (i == STEP_GRAD || (input->flags & CR_OPTIONAL))) continue;
+    if (lua_type(L, i + 1) != LUA_TTABLE || (lua_Integer)lua_rawlen(L, i + 1) != n)
+      cr_bind_errorf(L, r->where, "%s must be an array of %d tensors, as %s is", input->name, (int)n,
+                     r->info->op->inputs[STEP_PARAM].name);
+  }
+  for (lua_Integer k = 1; k <= n && lua_isnil(L, STEP_GRAD + 1); k++) {
+    lua_rawgeti(L, STEP_PARAM + 1, k);
+    const cr_tensor *t = cr_bind_check_tensor(L, -1, r->where, "param");
+    lua_pop(L, 1);
+    if (t->grad == NULL) return false;
+  }
+  return true;
+}
+
+static int call_step(lua_State *L) {
+  if (lua_type(L, 1) != LUA_TTABLE) return call_op(L);
+  request r;
+  r.info = lua_touserdata(L, lua_upvalueindex(1));
+  r.where = r.info->where;
+  lua_Integer n = (lua_Integer)lua_rawlen(L, 1);
+  bool own_gradients = lua_isnoneornil(L, STEP_GRAD + 1);
+  if (!step_arrays(L, &r, n)) return lua_pushboolean(L, false), 1;
+  option_set set;
+  read_options(L, r.info->n_inputs + 1, r.info, &set, r.where);
+  require_options(L, r.info, &set, r.where);
+  int base = lua_gettop(L);
+  luaL_checkstack(L, r.info->n_inputs, "too many inputs");
+  for (lua_Integer k = 1; k <= n; k++) {
+    for (int i = 0; i < r.info->n_inputs; i++) {
+      if (lua_isnil(L, i + 1)) lua_pushvalue(L, own_gradients && i == STEP_GRAD ? base + 1 : i + 1);
+      else lua_rawgeti(L, i + 1, k);
+    }
+    read_inputs(L, base + 1, &r);
+    if (own_gradients) r.in[STEP_GRAD] = r.in[STEP_PARAM]->grad;
+    cr_error err;
+    cr_call *c = make_call(L, &r, &err);
+    if (c == NULL) return cr_bind_error(L, r.where, &err);
+    apply_options(c, r.info, &set);
+    if (run_into(L, c, 0, NULL, 0, &err) < 0) return cr_bind_error(L, r.where, &err);
+    lua_settop(L, base);
+  }
+  return lua_pushboolean(L, true), 1;
+}
+
 /* ---- losses and miners: objects that hold their options ------------------------------------------------- */
 
 typedef struct criterion {
@@ -711,7 +763,8 @@ void cr_bind_ops_open(lua_State *L, int crun) {
     if (infos[i].n_inputs > MAX_INPUTS || infos[i].n_options > MAX_OPTIONS || infos[i].n_stats > 64)
       luaL_error(L, "%s.%s has more inputs, options or stats than call.c holds", room, name);
     lua_pushlightuserdata(L, &infos[i]);
-    lua_pushcclosure(L, object ? new_criterion : call_op, 1);
+    bool step = strcmp(room, "optim") == 0 && infos[i].n_outputs == 0;
+    lua_pushcclosure(L, object ? new_criterion : step ? call_step : call_op, 1);
     if (op) {
       if (!infos[i].takes_list) {
         lua_pushvalue(L, -1);
