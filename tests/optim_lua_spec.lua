@@ -158,3 +158,56 @@ describe("an optimiser written in Lua", function()
     close({ 0.6, -0.6 }, w)
   end)
 end)
+
+describe("a step of all parameters in one call", function()
+  local names = { "SGD", "Adam", "AdamW", "NAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "LARS", "LAMB" }
+  local function pair_of() return nn.parameter(crun.tensor { 1, 2 }), nn.parameter(crun.tensor { 3, -4, 5 }) end
+  local function feed(step, a, b)
+    a:set_grad(crun.tensor { step, -1 })
+    if b then b:set_grad(crun.tensor { 0.5, step, 2 }) end
+  end
+  it("is that of each alone, to the bit", function()
+    for _, name in ipairs(names) do
+      local a, b = pair_of()
+      local c, d = pair_of()
+      local both, first, second = optim[name]({ a, b }, { lr = 0.1 }), optim[name](c, { lr = 0.1 }),
+        optim[name](d, { lr = 0.1 })
+      for step = 1, 4 do
+        feed(step, a, b)
+        feed(step, c, d)
+        assert.equal(2, both:step())
+        first:step()
+        second:step()
+        assert.same({ c:totable(), d:totable() }, { a:totable(), b:totable() }, name)
+      end
+    end
+  end)
+  it("counts the steps of each parameter, and takes up momentum when it is switched on", function()
+    local a, b = pair_of()
+    local c, d = pair_of()
+    local both, first, second = optim.SGD({ a, b }, { lr = 0.1 }), optim.SGD(c, { lr = 0.1 }), optim.SGD(d, { lr = 0.1 })
+    for step = 1, 8 do
+      if step == 5 then both.momentum, first.momentum, second.momentum = 0.9, 0.9, 0.9 end
+      local skip = step == 3
+      b:zero_grad_()
+      feed(step, a, not skip and b or nil)
+      feed(step, c, d)
+      assert.equal(skip and 1 or 2, both:step())
+      first:step()
+      if not skip then second:step() end
+      assert.same({ c:totable(), d:totable() }, { a:totable(), b:totable() })
+    end
+    local state = both:state()
+    assert.equal(8, state.params[1].values.step)
+    assert.equal(7, state.params[2].values.step)
+  end)
+  it("says what the arrays must be", function()
+    local a, b = pair_of()
+    feed(1, a, b)
+    local text = message(crun.optim_step.adam, { a, b }, nil, { crun.zeros(2) }, { crun.zeros(2), crun.zeros(3) })
+    assert.truthy(text:find("mean must be an array of 2 tensors, as param is", 1, true), text)
+    b:zero_grad_()
+    assert.is_false(crun.optim_step.sgd({ a, b }, nil, nil, { lr = 1 }))
+    close({ 1, 2 }, a)
+  end)
+end)

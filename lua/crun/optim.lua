@@ -185,26 +185,41 @@ function Optimizer:each(f)
   end
 end
 
+-- One update of a group, parameter by parameter. Returns how many have a gradient.
+local function step_each(self, group, o)
+  local done = 0
+  for _, param in ipairs(group.params) do
+    local grad = param:grad()
+    if grad then
+      local state = self.states[param]
+      if not state then
+        state = { step = 0 }
+        self.states[param] = state
+      end
+      state.step = state.step + 1
+      self.update(param, grad, state, o)
+      done = done + 1
+    end
+  end
+  return done
+end
+
 --- One update of every parameter that has a gradient. Returns how many those are.
 function Optimizer:step()
   local _ <close> = crun.no_grad()
-  local done = 0
+  local done, spec = 0, self.spec
   if next(awaited) then check_awaited(self) end
   for _, group in ipairs(self.groups) do
     local o = {}
-    for key in pairs(self.spec) do o[key] = group[key] end
-    for _, param in ipairs(group.params) do
-      local grad = param:grad()
-      if grad then
-        local state = self.states[param]
-        if not state then
-          state = { step = 0 }
-          self.states[param] = state
-        end
-        state.step = state.step + 1
-        self.update(param, grad, state, o)
-        done = done + 1
-      end
+    for key in pairs(spec) do o[key] = group[key] end
+    local together = rawget(group, "together")
+    if together and together(o) then
+      done = done + #group.params
+    else
+      local n = step_each(self, group, o)
+      done = done + n
+      rawset(group, "together",
+        n == #group.params and self.gather and self.gather(group.params, self.states, o) or nil)
     end
   end
   if done == 0 then
@@ -297,6 +312,7 @@ function Optimizer:load(state)
   for g, kept in ipairs(state.groups) do
     local group = self.groups[g]
     rawset(group, "own", {})
+    rawset(group, "together", nil)
     rawset(group, "lr_scale", kept.lr_scale)
     for key, value in pairs(kept.own) do group.own[key] = value end
   end
@@ -341,19 +357,13 @@ local function groups_of(what)
   return own
 end
 
---- A new kind of optimiser. spec: its options, as options.check takes them; lr must be among them.
--- update(param, grad, state, o) changes param in place, without a graph. state is a table of its
--- own for each parameter, kept in checkpoints: tensors and numbers; state.step counts from 1. o
--- holds the options of the parameter's group.
--- Returns the constructor: (what, opts) -> optimiser.
-function M.define(name, spec, update)
-  options.check_value("optim.define", "the name", name, "string")
-  options.check_value("optim.define", "the options", spec, "table")
-  options.check_value("optim.define", "the update", update, "callable")
+-- gather(params, states, o), or nil: a function of o that updates them all in one call, for as long
+-- as it returns true; nil where they cannot be taken together.
+local function constructor(name, spec, update, gather_all)
   local where = "optim." .. name
   return function(what, opts)
     local self = setmetatable({
-      name = name, where = where, spec = spec, update = update, groups = {},
+      name = name, where = where, spec = spec, update = update, gather = gather_all, groups = {},
       values = options.check(where, opts, spec), states = setmetatable({}, { __mode = "k" }),
     }, Optimizer)
     local seen = {}
@@ -363,6 +373,18 @@ function M.define(name, spec, update)
     if n == 0 then fail(where, "there are no parameters to optimise") end
     return self
   end
+end
+
+--- A new kind of optimiser. spec: its options, as options.check takes them; lr must be among them.
+-- update(param, grad, state, o) changes param in place, without a graph. state is a table of its
+-- own for each parameter, kept in checkpoints: tensors and numbers; state.step counts from 1. o
+-- holds the options of the parameter's group.
+-- Returns the constructor: (what, opts) -> optimiser.
+function M.define(name, spec, update)
+  options.check_value("optim.define", "the name", name, "string")
+  options.check_value("optim.define", "the options", spec, "table")
+  options.check_value("optim.define", "the update", update, "callable")
+  return constructor(name, spec, update)
 end
 
 -- ---- the steps written in C ---------------------------------------------------------------------
@@ -412,7 +434,7 @@ local function build(name, kind)
   local step, states = crun.optim_step[kind.op], {}
   for i = 3, #about.inputs do states[i - 2] = about.inputs[i].name end
   local optional, starts, scalars = kind.optional or {}, kind.starts or {}, kind.scalars or {}
-  return M.define(name, spec, function(param, grad, state, o)
+  local function update(param, grad, state, o)
     local given = {}
     for i, key in ipairs(states) do
       if state[key] == nil and (not optional[key] or wanted(o, optional[key])) then
@@ -425,7 +447,40 @@ local function build(name, kind)
     for _, key in ipairs(passed) do named[key] = o[key] end
     given[#states + 1] = named
     step(param, grad, table.unpack(given, 1, #states + 1))
-  end)
+  end
+
+  -- What all parameters of a group need for a step in one call of C: they have the same states, and
+  -- are at the same step.
+  local function gather_all(params, all, o)
+    local first = all[params[1]]
+    local lists, named, own, there = {}, {}, {}, {}
+    for i, param in ipairs(params) do
+      own[i] = all[param]
+      if own[i].step ~= first.step then return nil end
+    end
+    for k, key in ipairs(states) do
+      there[key] = first[key] ~= nil
+      lists[k] = there[key] and {} or nil
+      for i, state in ipairs(own) do
+        if (state[key] ~= nil) ~= there[key] then return nil end
+        if there[key] then lists[k][i] = state[key] end
+      end
+    end
+    lists[#states + 1] = named
+    local count = first.step
+    return function(now)
+      for key, switch in pairs(optional) do
+        if wanted(now, switch) and not there[key] then return false end
+      end
+      for _, key in ipairs(passed) do named[key] = now[key] end
+      if passed.counts then named.step = count + 1 end
+      if not step(params, nil, table.unpack(lists, 1, #states + 1)) then return false end
+      count = count + 1
+      for i = 1, #own do own[i].step = count end
+      return true
+    end
+  end
+  return constructor(name, spec, update, gather_all)
 end
 
 for name, kind in pairs(kinds) do M[name] = build(name, kind) end
