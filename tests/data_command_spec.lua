@@ -86,7 +86,8 @@ describe("crun data", function()
     for expected, files in pairs {
       ["file 1: name must be a path within"] = { { name = "../x" } }, ["file 2: name must"] = { { name = "a" }, { name = "/x" } },
       ["url must begin with https"] = { { name = "a", url = "file:///etc/passwd" } },
-      ["sha256 64 hexadecimal digits"] = { { name = "a", sha256 = "12" } }, ["bytes must be a whole"] = { { name = "a", bytes = -1 } },
+      ["sha256 64 hexadecimal digits"] = { { name = "a", sha256 = "12" } },
+      ["bytes must be a whole"] = { { name = "a", bytes = -1 } },
       ["unpacks must be a folder's name"] = { { name = "a", unpacks = "../b" } },
     } do
       manifest(files)

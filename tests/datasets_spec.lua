@@ -238,7 +238,8 @@ end)
 describe("datasets.features", function()
   local features = datasets.features
   it("reads CSV with classes as texts, numbers or none", function()
-    put { ["a.csv"] = "f1,f2,label\n0.5,2,dog\n1e-3,-4,cat\n0,1,dog\n", ["b.csv"] = "1;2;10\n3;4;9\n", ["c.tsv"] = "x\tkind\n1\ta\n" }
+    put { ["a.csv"] = "f1,f2,label\n0.5,2,dog\n1e-3,-4,cat\n0,1,dog\n", ["b.csv"] = "1;2;10\n3;4;9\n",
+      ["c.tsv"] = "x\tkind\n1\ta\n" }
     local set = features(folder .. "/a.csv")
     assert.same({ 3, 2 }, set.x:shape())
     assert.same({ 2, 1, 2 }, set.labels:totable())

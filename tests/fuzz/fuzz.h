@@ -3,8 +3,9 @@
  * Build and run, from the top folder (clang-14 has libFuzzer; the corpus is replayed first):
  *   clang-14 -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
  *     -DCR_NO_CLONES -DCR_NO_CACHE -Iruntime \
- *     tests/fuzz/NAME_fuzz.c runtime/io/[!e]*.c runtime/io/element.c \
- *     runtime/base/*.c runtime/tensor/tensor.c runtime/kernels/sha256.c -lpng -lz -lm -lpthread -o build/NAME_fuzz
+ *     tests/fuzz/NAME_fuzz.c runtime/io/[!e]?*.c runtime/io/element.c \
+ *     runtime/base/[a-z]*.c runtime/tensor/tensor.c runtime/kernels/sha256.c runtime/kernels/image.c \
+ *     -lpng -lyaml -lturbojpeg -lz -lm -lpthread -o build/NAME_fuzz
  *   mkdir -p build/NAME_new && build/NAME_fuzz -max_total_time=300 -rss_limit_mb=1024 build/NAME_new tests/fuzz/corpus/NAME
  */
 #ifndef CR_TESTS_FUZZ_H
