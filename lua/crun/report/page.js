@@ -140,6 +140,12 @@
     return make("label", {}, label + " ", box);
   }
 
+  const keyText = (k) => (k.includes("/") ? "seed " + k.replace("/", ", fold ") : "seed " + k);
+  // a logarithmic axis names powers of ten, and 2 and 5 of them where it is short
+  function logTicks(value, _, ticks) {
+    const digit = value.toExponential(8)[0], decades = Math.log10(ticks[ticks.length - 1].value / ticks[0].value);
+    return digit === "1" || (decades < 2.5 && (digit === "2" || digit === "5")) ? short(value) : "";
+  }
   const figure = (id) => document.querySelector(`#fig-${id} .charts`);
   const sparse = (n) => (c) => (c.dataIndex % Math.max(1, Math.ceil(n / 8)) === 0 ? 3.5 : 0);
   function line(v, points, extra = {}) {
@@ -179,7 +185,7 @@
           y: { reverse: true, min: -0.6, max: names.length - 0.4, grid: { display: false }, afterBuildTicks: (a) => { a.ticks = names.map((_, v) => ({ value: v })); },
             ticks: { autoSkip: false, color: css("--ink"), callback: (v) => cut(names[v] || "", innerWidth < 640 ? 14 : 28) } },
         },
-        tooltip: { label: (p) => `${p.dataset.label}${p.raw.key !== undefined ? ", seed " + p.raw.key : ""}: ${short(p.raw.x)}` },
+        tooltip: { label: (p) => `${p.dataset.label}${p.raw.key !== undefined ? ", " + keyText(p.raw.key) : ""}: ${short(p.raw.x)}` },
       };
     }, choose);
   }
@@ -190,7 +196,7 @@
     const it = chart(host, "Seed by seed", 320, () => {
       const t = data.metrics[m], ink = css("--soft");
       const sets = t.keys.slice(0, 12).map((seed, k) => ({
-        label: `seed ${seed}`, data: names.map((_, v) => t.values[v][k]), at: names, borderColor: ink, backgroundColor: ink, borderWidth: 1.5,
+        label: keyText(seed), data: names.map((_, v) => t.values[v][k]), at: names, borderColor: ink, backgroundColor: ink, borderWidth: 1.5,
         borderDash: DASHES[k % 4], pointStyle: SHAPES[k % SHAPES.length], pointRadius: 4, spanGaps: true,
       }));
       return { type: "line", labels: names.map((n) => cut(n, 18)), datasets: sets, legend: true, x: "variant", y: t.name,
@@ -206,7 +212,8 @@
       const sets = [];
       data.curves[metric].forEach((c, v) => {
         if (!c) return;
-        if (c.low.some((x, i) => x !== c.high[i])) {
+        const banded = names.length <= 3 || highlighted.has(v);     // more bands than three are a blur
+        if (banded && c.low.some((x, i) => x !== c.high[i])) {
           const edge = { showLine: true, pointRadius: 0, borderWidth: 0, borderColor: "transparent", silent: true, pointHitRadius: 0, order: 2 };
           sets.push({ ...edge, label: `${names[v]}: lowest`, data: zip(c[axis], c.low), fill: false });
           sets.push({ ...edge, label: `${names[v]}: highest`, data: zip(c[axis], c.high), fill: "-1", backgroundColor: color(v, 0.13) });
@@ -260,7 +267,7 @@
             data: t.trials.filter((trial) => trial.score != null && trial.values[k] != null && (kind === "chosen" ? trial.number === t.chosen : kind === "pruned" ? trial.state === "pruned" : trial.state !== "pruned"))
               .map((trial) => ({ x: trial.values[k], y: trial.score, trial: trial.number })),
           })),
-          axes: { x: { type: numeric ? (log ? "logarithmic" : "linear") : "category", offset: !numeric, ticks: numeric ? { callback: short, maxTicksLimit: 6 } : {} }, y: {} },
+          axes: { x: { type: numeric ? (log ? "logarithmic" : "linear") : "category", offset: !numeric, ticks: log ? { callback: logTicks, autoSkip: false, maxRotation: 0 } : numeric ? { callback: short, maxTicksLimit: 6 } : {} }, y: {} },
           tooltip: { label: (p) => `trial ${p.raw.trial} (${p.dataset.label}): ${short(p.raw.y)} at ${typeof p.raw.x === "number" ? short(p.raw.x) : p.raw.x}` },
         }));
         charts[charts.length - 1].passing = true;
@@ -290,7 +297,7 @@
   function roc(host) {
     chart(host, "ROC", 360, () => ({
       type: "scatter", x: "false accept rate", y: "true accept rate", datasets: data.roc.map((r) => line(r.variant, zip(r.far, r.tar))),
-      axes: { x: { type: "logarithmic", label: "false accept rate", ticks: { callback: (x) => (/^1e/.test(x.toExponential()) ? short(x) : "") } }, y: { label: "true accept rate", max: 1 } },
+      axes: { x: { type: "logarithmic", label: "false accept rate", ticks: { callback: logTicks, autoSkip: false, maxRotation: 0 } }, y: { label: "true accept rate", max: 1 } },
       tooltip: { label: (p) => `${p.dataset.label}: ${short(p.raw.y)} at ${short(p.raw.x)}` },
     }));
   }
@@ -309,7 +316,7 @@
       type: "scatter", x: "seconds", y: data.metrics[0].name, layout: { padding: { right: innerWidth < 640 ? 40 : 110 } },
       datasets: data.cost.map((c) => ({ label: names[c.variant] + (c.pareto ? " ◆" : ""), data: [{ x: c.seconds, y: c.score }], pointStyle: shape(c.variant), pointRadius: c.pareto ? 8 : 5,
         borderColor: c.pareto ? css("--ink") : color(c.variant), borderWidth: c.pareto ? 2 : 1, backgroundColor: color(c.variant) })),
-      axes: { x: { label: "seconds a run", type: "linear" }, y: { label: data.metrics[0].name } },
+      axes: { x: { label: "seconds a run", type: "linear", grace: "6%" }, y: { label: data.metrics[0].name, grace: "8%" } },
       tooltip: { label: (p) => `${p.dataset.label}: ${short(p.raw.y)} in ${short(p.raw.x)} s` },
       plugins: [{ id: "names", afterDatasetsDraw(c) {
         c.ctx.save();

@@ -106,7 +106,8 @@ local function runs_table(s)
     { metric, "number" }, { "folder", "text" }, { "command", "text" } }, rows)
 end
 
-local WELL <const> = { done = true, pruned = true, queued = true, running = true }
+local WELL <const> = { done = true, pruned = true, queued = true, running = true,
+  waiting = true }
 
 local function troubles(s)
   local items = {}
@@ -133,8 +134,12 @@ end
 local function commands(s)
   local c, lines = s.c, {}
   if c.kind == "sweep" then
-    lines = { "crun sweep plan.yaml", "crun compare " .. quoted(c.path),
-      "crun report " .. quoted(c.path) }
+    local words = { "crun sweep plan.yaml" }
+    for _, word in ipairs(c.sweep.words or {}) do words[#words + 1] = quoted(tostring(word)) end
+    if type(c.sweep.folder) == "string" then lines[1] = "cd " .. quoted(c.sweep.folder) end
+    lines[#lines + 1] = table.concat(words, " ")
+    lines[#lines + 1] = "crun compare " .. quoted(c.path)
+    lines[#lines + 1] = "crun report " .. quoted(c.path)
   else
     for _, v in ipairs(s.variants) do
       for _, run in ipairs(v.runs) do lines[#lines + 1] = command_of(run) end

@@ -73,7 +73,7 @@ function M.verdict(s)
       ("%d runs of one setting: there is nothing to compare them with."):format(n)
   end
   return h("section", { id = "verdict", ["aria-label"] = "Verdict" },
-    h("p", { class = "verdict" .. (v.refused and " refused" or "") }, words), protocol(s),
+    h("p", { class = "verdict" .. (v.refused and " refused" or v.winner and " won" or "") }, words), protocol(s),
     warnings(s))
 end
 
@@ -182,8 +182,9 @@ end
 function M.curves(s)
   if not s.data.curves then return end
   return section("curves", "Learning curves", figure("curves", "Final runs: the line is the median " ..
-    "over seeds, the band reaches from the lowest to the highest. Look for instability, late " ..
-    "crossings, and a gap between training and validation."))
+    "over seeds, the band reaches from the lowest to the highest" .. (#s.variants > 3 and
+    " (of those highlighted above)" or "") .. ". Look for instability, late crossings, and a gap " ..
+    "between training and validation."))
 end
 
 -- ---- tuning -------------------------------------------------------------------------------------
