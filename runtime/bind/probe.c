@@ -1,6 +1,6 @@
 /* probe.c - crun.limits: what this machine can do, for crun bench
  *
- *   crun.limits.fma()         GFLOP/s of fused multiply-adds on all threads of the pool: the best of ten bursts
+ *   crun.limits.fma()         GFLOP/s of fused multiply-adds on all threads of the pool: the best of 60 bursts
  *   crun.limits.triad()       GB/s of a = b + s c over 256 MB on all threads: the median of nine
  *   crun.limits.fork(us)      microseconds of { nothing on each thread, `us` of work in the caller alone, the same work
  *                             cut in two blocks }
@@ -37,7 +37,7 @@ static double median(double *v, int n) {
 
 static int fma_peak(lua_State *L) {
   double best = 0;
-  for (int i = 0; i < 10; i++) {
+  for (int i = 0; i < 60; i++) {
     double started = now(), flops = cr_limits_fma(cr_pool_threads(), 400000), rate = flops / (now() - started);
     if (rate > best) best = rate;
   }
