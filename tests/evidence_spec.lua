@@ -13,7 +13,9 @@ local function fake_run()
   return run
 end
 
-local function sets(run) return cio.json_decode(cio.read_file(run.path .. "/evidence.json")).sets end
+local function sets(run)
+  return cio.json_decode(cio.read_file(run.path .. "/evidence.json")).sets
+end
 
 describe("evidence", function()
   it("is worked by hand", function()       -- two pairs, 1 and 3 apart; between them 4 and more
@@ -87,11 +89,12 @@ describe("evidence", function()
   end)
 
   it("works on classes of one row and on one class", function()
-    local alone = evidence.measure(crun.randn(crun.rng(1), 4, 2), crun.int { 1, 2, 3, 4 }, "euclidean")
+    local z = crun.randn(crun.rng(1), 4, 2)
+    local alone = evidence.measure(z, crun.int { 1, 2, 3, 4 }, "euclidean")
     assert.equal(0, alone.positive.pairs)
     assert.is_nil(alone.roc)
     assert.equal(0, #alone.panels)
-    local one = evidence.measure(crun.randn(crun.rng(1), 4, 2), crun.int { 1, 1, 1, 1 }, "euclidean")
+    local one = evidence.measure(z, crun.int { 1, 1, 1, 1 }, "euclidean")
     assert.equal(0, one.negative.pairs)
     assert.equal(4, #one.panels)
   end)
@@ -111,7 +114,8 @@ describe("evidence", function()
     fails("the name must be letters", "../x", { embeddings = z, labels = labels })
     fails("labels must have 4 rows as embeddings, got [2]", "x", { embeddings = z,
       labels = crun.int { 1, 2 } })
-    fails("embeddings must be [N, D], got [4]", "x", { embeddings = labels:real(), labels = labels })
+    fails("embeddings must be [N, D], got [4]", "x",
+      { embeddings = labels:real(), labels = labels })
     fails("a value that is not finite", "x", { embeddings = z / 0, labels = labels })
     fails("images must be [N, H, W]", "x", { embeddings = z, labels = labels,
       images = crun.zeros(4, 7, 8, 8) })

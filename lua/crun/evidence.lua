@@ -19,11 +19,11 @@
 --   roc                  far (steps of a tenth of a decade, not below 1 / negative pairs) and tar
 --   recall               k and value: a match among the k nearest; map@r, precision@1
 --   effective_rank, participation                    as eval.spectrum
---   spread               sqrt(mean |z - mean z|^2 / mean |z|^2): 0 when all embeddings are one point
+--   spread               sqrt(mean |z - mean z|^2 / mean |z|^2): 0 when all are one point
 --   norm                 mean and std of |z|
 --   class_map            label, map@r and rows of the classes, worst first (at most 200)
---   panels               4 queries spread over the set and the 4 that fail worst (a wrong row nearest, the
---                        first right one far behind): kind, query, label, and of the 5 nearest
+--   panels               4 queries spread over the set and the 4 whose first right row comes
+--                        latest: kind, query, label, and of the 5 nearest
 --                        rows, labels, right, distances
 --
 -- @module crun.evidence
@@ -197,13 +197,14 @@ local function panels_of(z, labels, first, distance)
     { k = k + 1, distance = distance })
   d, index = d:totable(), index:totable()
   for i, panel in ipairs(list) do
-    panel.label, panel.rows, panel.labels, panel.right, panel.distances = labels[panel.query], {}, {},
-      {}, {}
+    panel.label, panel.rows, panel.labels = labels[panel.query], {}, {}
+    panel.right, panel.distances = {}, {}
     rows[#rows + 1] = panel.query
     for j, row in ipairs(index[i]) do
       if row ~= panel.query and #panel.rows < k then
         local at = #panel.rows + 1
-        panel.rows[at], panel.labels[at], panel.distances[at] = row, labels[row], finite(d[i][j]) or 0
+        panel.rows[at], panel.labels[at] = row, labels[row]
+        panel.distances[at] = finite(d[i][j]) or 0
         panel.right[at] = labels[row] == panel.label
         rows[#rows + 1] = row
       end
@@ -219,8 +220,8 @@ local function spread_of(out, z)
   local total = length:square():mean():item()
   local mean_norm = length:mean():item()
   out.norm = { mean = mean_norm, std = math.sqrt((length - mean_norm):square():mean():item()) }
-  out.spread = total > 0 and math.sqrt(math.max(0, (z - mean):square():sum(2):mean():item() / total)) or
-    0
+  local around = (z - mean):square():sum(2):mean():item()
+  out.spread = total > 0 and math.sqrt(around / total) or 0
   local spectrum = eval.spectrum(z)
   out.effective_rank, out.participation = spectrum.effective_rank, spectrum.participation
 end
@@ -256,7 +257,8 @@ function M.measure(z, labels, distance)
 end
 
 local function check(where, opts)
-  local o = options.check(where, opts, { embeddings = "tensor", labels = "tensor", images = "tensor?",
+  local o = options.check(where, opts, {
+    embeddings = "tensor", labels = "tensor", images = "tensor?",
     distance = { "string", "euclidean", choices = { "euclidean", "manhattan", "cosine", "dot" } } })
   local z = o.embeddings:detach()
   if z:ndim() ~= 2 then

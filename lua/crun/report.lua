@@ -45,7 +45,16 @@ function M.charts()
     "libjs-chart.js (apt-get install libjs-chart.js)"):format(M.chart_paths[1]), EXIT_DATA)
 end
 
+-- the page's own script: its files share one scope
+local SCRIPTS <const> = { "chart.js", "figures.js", "maps.js", "start.js" }
+
 local function own(name) return cio.read_file(("%s/crun/report/%s"):format(crun.library, name)) end
+
+local function script()
+  local texts = {}
+  for i, name in ipairs(SCRIPTS) do texts[i] = own(name) end
+  return '"use strict";\n(function () {\n' .. table.concat(texts, "\n") .. "})();\n"
+end
 
 -- one rule for each sprite, so that its picture stands in the page once
 local function sprite_rules(list)
@@ -103,7 +112,7 @@ function M.page(c)
       h("main", {}, body),
       h("script", { id = "data", type = "application/json" }, html.json(numbers)),
       h("script", {}, raw(charts)),
-      h("script", {}, raw(own "page.js"))))) .. "\n"
+      h("script", {}, raw(script()))))) .. "\n"
 end
 
 --- Writes the page of what compare.collect or compare.of_runs gave to a file; returns its bytes.

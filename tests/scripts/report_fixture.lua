@@ -62,22 +62,17 @@ local function final_run(path, name, v, seed, quality, images, labels)
   write(path .. "/run.json", { state = "done", exit_code = 0, started = 1e9, ended = 1e9 + 40.0,
     start_time = "2001-09-09T01:46:40Z", host = "here", pid = 1, crun = crun.version,
     lua = _VERSION, cpu = "a processor", threads = 1, precision = "float32", vector = "avx2",
-    commit = ("0123456789"):rep(4), script = "/home/me/experiments/losses_faces.lua", args = { "loss=" .. name, "lr=" .. 0.001 * v,
-      "seed=" .. seed }, sessions = {}, warnings = v == 3 and { { kind = "active", step = 80,
+    commit = ("0123456789"):rep(4), script = "/home/me/experiments/losses_faces.lua",
+    args = { "loss=" .. name, "lr=" .. 0.001 * v, "seed=" .. seed }, sessions = {}, warnings = v == 3 and { { kind = "active", step = 80,
         text = "train/active has been 0 for 40 steps", help = "raise the margin" } } or nil })
   cio.write_file(path .. "/metrics.jsonl", lines(log_of(seed, v, quality)))
 end
 
---- Makes the folder; opts: variants (10), seeds (3), images (true). Returns its path.
+--- Makes the folder; opts: variants (10), seeds (3). Returns its path.
 function M.make(path, opts)
   local o = { variants = opts and opts.variants or 10, seeds = opts and opts.seeds or 3 }
-  local images, labels = crun.data.faces { identities = 20, per_identity = 10, first = 1, size = 48 }
-  if opts and opts.images == false then images = nil end
-  labels = crun.int((function()
-    local out = {}
-    for i = 1, labels:numel() do out[i] = (i - 1) // 10 + 1 end
-    return out
-  end)())
+  local images = crun.data.faces { identities = 20, per_identity = 10, first = 1, size = 48 }
+  local labels = (crun.arange(0, 199) / 10 + 1):int()
   cio.mkdir(path)
   local plan, trials, selected, budget = {}, {}, {}, {}
   local function trial(line, state)
@@ -92,14 +87,14 @@ function M.make(path, opts)
       local lr, margin = 1e-4 * 10 ^ ((i * 7 % 6) / 2.5), 0.1 + 0.1 * ((i * 5) % 6)
       local score = 0.8 - 0.03 * v - 0.08 * (math.log(lr / 1e-3, 10)) ^ 2 + 0.02 * jitter[i]
       local state = v == 5 and i == 2 and "diverged" or i == 4 and v % 2 == 0 and "pruned" or "done"
-      local settings = { loss = name, lr = lr, ["loss.margin"] = margin, mine = i % 2 == 0 and "hard" or
-        "all", seed = 7 }
+      local settings = { loss = name, lr = lr, ["loss.margin"] = margin,
+        mine = i % 2 == 0 and "hard" or "all", seed = 7 }
       trial({ variant = name, phase = "tune", seed = 7, fold = cio.json_null, settings = settings },
         { state = state, settings = settings, score = state ~= "diverged" and score or nil,
           reason = state == "diverged" and "train/loss is NaN at step 31" or nil })
       if state == "done" and (not best or score > best.score) then
         best = { trial = #plan, score = score, settings = settings,
-          edges = cio.json_array(i == 6 and { "lr" } or {}) }
+          edges = cio.json_array(v == 2 and { "lr" } or {}) }
       end
     end
     selected[name], budget[name] = best, 6

@@ -45,7 +45,7 @@ local function slicer(runs)
     end
   end
   if count <= POINTS then return function(step) return step end end
-  local width = (most - least + 1) / POINTS
+  local width = math.ceil((most - least + 1) / POINTS)
   return function(step) return math.floor((step - least) / width) end
 end
 

@@ -187,7 +187,8 @@ function M.collect(c)
   local variants = M.in_order(c)
   local set, sprites = M.set_name(variants), pictures.sprites()
   local data = { variants = array {}, metrics = array {}, curves = {}, tuning = M.tuning(variants),
-    selection = c.metric.name and { name = html.clean(c.metric.name), goal = c.metric.goal or "max" },
+    selection = c.metric.name and { name = html.clean(c.metric.name),
+      goal = c.metric.goal or "max" },
     histograms = array {}, roc = array {}, recall = array {}, maps = array {}, sprites = array {},
     cost = array {}, linked = true }
   for i, t in ipairs(c.tables) do data.metrics[i] = metric_of(c, t, variants) end

@@ -60,7 +60,7 @@ local function pairs_note(s)
     if one and one.positive and one.negative then
       local n = one.negative.pairs
       return ("%d pairs of one class, %d of two%s."):format(one.positive.pairs, n, n < 100000 and
-        (": rates below %.0e rest on fewer than 100 false accepts"):format(100 / n) or "")
+        (": rates below %.1g rest on fewer than 100 false accepts"):format(100 / n) or "")
     end
   end
   return ""
@@ -71,11 +71,11 @@ function M.separation(s)
   local d = s.data
   if #d.histograms + #d.roc + #d.recall == 0 then return end
   return section("separation", ("Separation of the %s embeddings"):format(s.extra.set),
-    #d.histograms > 0 and figure("histograms", "Shares of the distances of pairs of one class (solid, " ..
-      "blue) and of two (dashed, orange), first seed. d′: how many standard deviations the means " ..
-      "are apart. Overlap: the share both have in common."),
-    #d.roc > 0 and figure("roc", "True against false accept rate, mean over seeds; the left end is " ..
-      "what counts where false accepts are costly. " .. pairs_note(s)),
+    #d.histograms > 0 and figure("histograms", "Distances of pairs of one class (solid, blue) and " ..
+      "of two (dashed, orange), first seed, as shares. d′: how many standard deviations the " ..
+      "means are apart. Overlap: the share both have in common."),
+    #d.roc > 0 and figure("roc", "True against false accept rate, mean over seeds; the left end " ..
+      "is what counts where false accepts are costly. " .. pairs_note(s)),
     tar_table(s),
     #d.recall > 0 and figure("recall", "Recall@k: share of queries with a match among the k " ..
       "nearest, mean over seeds."))
@@ -95,8 +95,8 @@ function M.maps(s)
       m.variance and ("%.0f %%"):format(100 * m.variance) or nil }
   end
   local shape <const> = "of the 12 nearest in the map; 1: all are near in truth, about 0.5: chance"
-  return section("maps", "Maps of the embeddings", figure("maps", ("First seed, %d rows; shape and " ..
-    "colour stand for the class. Point at a mark, or focus a map and use the arrow keys: %s. " ..
+  return section("maps", "Maps of the embeddings", figure("maps", ("First seed, %d rows; shape " ..
+    "and colour stand for the class. Point at a mark, or focus a map and use the arrow keys: %s. " ..
     "t-SNE (perplexity %s, from the principal components) shows neighbourhoods, and only as far " ..
     "as its trustworthiness goes: sizes of groups and distances between them mean nothing.")
     :format(#maps[1].labels, s.data.linked and "the same row is shown in every map" or
@@ -183,8 +183,8 @@ function M.health(s)
   if #rows == 0 then return end
   return section("health", "Health of the embeddings",
     parts.table("Mean over seeds; worst class of the first", columns, rows),
-    h("p", { class = "note" }, "Active share, mean distances and gradient norm over time are among ",
-      "the learning curves; warnings of the collapse watch are at the top."))
+    h("p", { class = "note" }, "Active share, mean distances and gradient norm over time are ",
+      "among the learning curves; warnings of the collapse watch are at the top."))
 end
 
 --- Quality against time.

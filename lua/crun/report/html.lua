@@ -1,7 +1,7 @@
 --- report/html.lua - text into HTML, escaped unless it is made here
 --
 --     local h = html.tag
---     h("p", { class = "lead" }, "a < b, ", h("b", "c"))   --> <p class="lead">a &lt; b, <b>c</b></p>
+--     h("p", { class = "x" }, "a < b, ", h("b", {}, "c"))   --> <p class="x">a &lt; b, <b>c</b></p>
 --
 -- What a tag holds are texts and numbers, which are escaped, and what html.tag and html.raw gave,
 -- which is not: so a run's name cannot become markup.

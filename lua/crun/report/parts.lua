@@ -22,8 +22,8 @@ function M.value_text(value)
   return tostring(value)
 end
 
---- A table that scrolls by itself where the window is narrow. columns: { title, class, explanation };
--- rows: lists of texts or nodes, the first the row's name, with `class` perhaps.
+--- A table that scrolls by itself where the window is narrow. columns: { title, class,
+-- explanation }; rows: lists of texts or nodes, the first the row's name, with `class` perhaps.
 function M.table(caption, columns, rows)
   local head, body = {}, {}
   for i, column in ipairs(columns) do
@@ -51,7 +51,7 @@ function M.section(id, title, ...)
     h("h2", { id = "h-" .. id }, title), ...)
 end
 
---- A place for charts, which page.js fills.
+--- A place for charts, which figures.js fills.
 function M.figure(id, caption)
   return h("figure", { id = "fig-" .. id }, h("div", { class = "charts" }),
     h("figcaption", {}, caption))

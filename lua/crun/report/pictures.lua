@@ -1,7 +1,7 @@
 --- report/pictures.lua - the embeddings of runs as maps in the plane, and thumbnails as sprites
 --
--- A sprite is one PNG of many thumbnails, COLUMNS a row, as a data: URI; equal ones are kept once, so
--- that losses which were tested on the same images share them.
+-- A sprite is one PNG of many thumbnails, COLUMNS a row, as a data: URI; equal ones are kept once,
+-- so that losses which were tested on the same images share them.
 local crun = require "crun"
 local html = require "crun.report.html"
 local cio = crun.io
@@ -37,9 +37,8 @@ end
 function M.add_sprite(self, images)
   local ndim = images:ndim()
   if images:numel() > MOST_BYTES / 4 and self.bytes > MOST_BYTES then
-    local side = ndim == 4 and { images:size(3), images:size(4) } or { images:size(2), images:size(3) }
-    images = crun.data.resize(images, { height = math.max(1, side[1] // 2),
-      width = math.max(1, side[2] // 2) })
+    images = crun.data.resize(images, { height = math.max(1, images:size(ndim - 1) // 2),
+      width = math.max(1, images:size(ndim) // 2) })
   end
   local picture, columns, rows, H, W = sheet(images)
   local png = cio.encode_png(picture)

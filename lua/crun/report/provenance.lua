@@ -115,7 +115,8 @@ local function troubles(s)
     for _, trial in ipairs(v.tune.trials) do
       if not WELL[trial.state] then
         items[#items + 1] = h("li", {}, h("b", {}, v.name), (", trial %s: %s%s"):format(
-          tostring(trial.trial), trial.state, trial.reason and ": " .. tostring(trial.reason) or ""))
+          tostring(trial.trial), trial.state,
+          trial.reason and ": " .. tostring(trial.reason) or ""))
       end
     end
   end

@@ -1,4 +1,4 @@
---- report/sections.lua - who wins, by how much, is it noise, was it fair: the first parts of the page
+--- report/sections.lua - who wins, by how much, is it noise, was it fair: what the page begins with
 --
 -- Every function takes the page's state { c, variants, data, extra } (compare.collect's table, the
 -- variants in league order, what the charts draw, sprites and maps) and returns HTML, or nil where
@@ -73,8 +73,8 @@ function M.verdict(s)
       ("%d runs of one setting: there is nothing to compare them with."):format(n)
   end
   return h("section", { id = "verdict", ["aria-label"] = "Verdict" },
-    h("p", { class = "verdict" .. (v.refused and " refused" or v.winner and " won" or "") }, words), protocol(s),
-    warnings(s))
+    h("p", { class = "verdict" .. (v.refused and " refused" or v.winner and " won" or "") }, words),
+    protocol(s), warnings(s))
 end
 
 -- ---- league table -------------------------------------------------------------------------------
@@ -122,7 +122,8 @@ local function more_columns(s)
     columns[#columns + 1] = { t.metric:gsub("^test/", "") .. (t.goal == "min" and " ↓" or ""),
       function(v)
         local row = rows[v.name]
-        return row and row.mean and list(text(row.mean), row.best and mark("★", "best of this column"))
+        return row and row.mean and list(text(row.mean),
+          row.best and mark("★", "best of this column"))
       end }
   end
   for k, kind in ipairs(COST) do
@@ -162,9 +163,10 @@ function M.league(s)
   return section("league", #s.variants > 1 and "League table" or "Results",
     parts.table(caption_of(first) .. (keys > 1 and ("; means over %d %s"):format(keys,
       (s.c.final.folds or 1) > 1 and "seeds and folds" or "seeds") or ""), columns, rows),
-    #s.variants > 1 and h("p", { class = "note" }, "Differences are paired by seed and fold; p is " ..
-      "corrected over the variants by Holm. Where it is 0.05 or more (≈ tie) the runs do not tell " ..
-      "the two apart. ★ best of a column. ◆ no other is better in quality, time and memory at once."),
+    #s.variants > 1 and h("p", { class = "note" }, "Differences are paired by seed and fold; p is ",
+      "corrected over the variants by Holm. Where it is 0.05 or more (≈ tie) the runs do not tell ",
+      "the two apart. ★ best of a column. ◆ no other is better in quality, time and memory at ",
+      "once."),
     #rest > 0 and parts.folded("Intervals and tests of the other metrics", rest))
 end
 
@@ -172,19 +174,20 @@ end
 function M.noise(s)
   local keys = #s.c.tables[1].keys
   if keys < 2 or #s.variants < 1 then return end
-  return section("noise", "Is it noise?", figure("intervals", "One mark a seed; the bar is the 95 % " ..
-    "interval of the mean. Look for bars that overlap and for single seeds far out."),
-    #s.variants > 1 and figure("paired", "One line a seed, losses in the order of the league table. " ..
-      "Lines in parallel: consistent differences. Lines that cross: the order depends on the seed."))
+  return section("noise", "Is it noise?", figure("intervals", "One mark a seed; the bar is the 95 " ..
+    "% interval of the mean. Look for bars that overlap and for single seeds far out."),
+    #s.variants > 1 and figure("paired", "One line a seed, variants in the order of the league " ..
+      "table. Lines in parallel: consistent differences. Lines that cross: the order depends on " ..
+      "the seed."))
 end
 
 --- What the final runs logged.
 function M.curves(s)
   if not s.data.curves then return end
-  return section("curves", "Learning curves", figure("curves", "Final runs: the line is the median " ..
-    "over seeds, the band reaches from the lowest to the highest" .. (#s.variants > 3 and
-    " (of those highlighted above)" or "") .. ". Look for instability, late crossings, and a gap " ..
-    "between training and validation."))
+  return section("curves", "Learning curves", figure("curves", "Final runs: the line is the " ..
+    "median over seeds, the band reaches from the lowest to the highest" .. (#s.variants > 3 and
+    " (of those highlighted above)" or "") .. ". Look for instability, late crossings, and a " ..
+    "gap between training and validation."))
 end
 
 -- ---- tuning -------------------------------------------------------------------------------------
@@ -232,8 +235,8 @@ function M.tuning(s)
   end
   return section("tuning", "Was each tuned enough?",
     parts.table("Tuning, on validation data alone", columns, rows),
-    figure("history", "Best validation score so far, trial by trial. A line that still climbs at " ..
-      "its end wants a larger budget."),
+    figure("history", "Best validation score so far, trial by trial. A line that still climbs " ..
+      "at its end wants a larger budget."),
     figure("sensitivity", "Validation score against each option that was searched: ◆ the chosen " ..
       "trial, × stopped early. Flat: robust. Best at the end of the range: it was too narrow."))
 end
