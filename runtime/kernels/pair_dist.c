@@ -24,23 +24,37 @@ CR_VECTOR double cr_pairs_sum(int64_t n, const real *v) {
   return sum;
 }
 
-void cr_pairs_mean(int64_t n, int64_t width, const real *x, real *mean) {
-  for (int64_t k = 0; k < width; k += 64) {
-    int64_t some = width - k < 64 ? width - k : 64;
-    double sum[64] = { 0 };
-    for (int64_t i = 0; i < n; i++)
-      for (int64_t l = 0; l < some; l++) sum[l] += (double)x[i * width + k + l];
-    for (int64_t l = 0; l < some; l++) mean[k + l] = n > 0 ? (real)(sum[l] / (double)n) : 0;
+typedef struct { int64_t n, width; const real *x; real *mean; } mean_job;
+
+CR_VECTOR static void mean_of_columns(void *context, int64_t begin, int64_t end) {
+  enum { AT_ONCE = 32 };
+  const mean_job *j = context;
+  for (int64_t k = begin; k < end; k += AT_ONCE) {
+    int64_t some = end - k < AT_ONCE ? end - k : AT_ONCE;
+    double sum[AT_ONCE] = { 0 };
+    for (int64_t i = 0; i < j->n; i++) {
+      const real *restrict row = j->x + i * j->width + k;
+      if (some == AT_ONCE) for (int64_t l = 0; l < AT_ONCE; l++) sum[l] += (double)row[l];
+      else                 for (int64_t l = 0; l < some; l++) sum[l] += (double)row[l];
+    }
+    for (int64_t l = 0; l < some; l++)
+      j->mean[k + l] = j->n > 0 ? (real)(sum[l] / (double)j->n) : 0;
   }
 }
 
+void cr_pairs_mean(int64_t n, int64_t width, const real *x, real *mean) {
+  mean_job j = { n, width, x, mean };
+  cr_pool_for(width, n * width < 20000 ? width : 64, mean_of_columns, &j);
+}
+
 CR_VECTOR real cr_pairs_centre(int64_t width, const real *row, const real *mean, real *out) {
-  double sum = 0;
-  for (int64_t k = 0; k < width; k++) {
-    real v = mean != NULL ? row[k] - mean[k] : row[k];
-    out[k] = v;
-    sum += (double)v * (double)v;
-  }
+  double lane[16] = { 0 }, sum = 0;
+  int64_t k = 0;
+  for (int64_t l = 0; l < width; l++) out[l] = mean != NULL ? row[l] - mean[l] : row[l];
+  for (; k + 16 <= width; k += 16)
+    for (int l = 0; l < 16; l++) lane[l] += (double)out[k + l] * (double)out[k + l];
+  for (; k < width; k++) sum += (double)out[k] * (double)out[k];
+  for (int l = 0; l < 16; l++) sum += lane[l];
   return (real)sum;
 }
 
@@ -264,6 +278,23 @@ static void collect_columns(void *context, int64_t begin, int64_t end) {
   }
 }
 
+typedef struct { int64_t n; real *w; } fold_job;
+
+/* w = w + w', a square of 64 x 64 and its mirror at a time */
+static void fold_blocks(void *context, int64_t block, int worker) {
+  enum { SIDE = 64 };
+  (void)worker;
+  const fold_job *f = context;
+  int64_t n = f->n, top = block * SIDE, bottom = top + SIDE < n ? top + SIDE : n;
+  real *restrict w = f->w;
+  for (int64_t left = top; left < n; left += SIDE) {
+    int64_t right = left + SIDE < n ? left + SIDE : n;
+    for (int64_t i = top; i < bottom; i++)
+      for (int64_t j = left > i ? left : i; j < right; j++)
+        w[i * n + j] = w[j * n + i] = w[i * n + j] + w[j * n + i];
+  }
+}
+
 void cr_pairs_collect(const cr_pairs *p, const cr_pairs_sums *s, int64_t first, int64_t count,
                       const real *d, real *w, const cr_pairs_mode *mode) {
   int64_t n = p->columns, width = p->width;
@@ -279,6 +310,12 @@ void cr_pairs_collect(const cr_pairs *p, const cr_pairs_sums *s, int64_t first, 
   }
   if (by_columns) cr_pool_for(n, count * n < 20000 ? n : 128, collect_columns, &job);
   if (!products || all_few) return;
+  if (columns && p->same && count == n) {       /* the whole batch in one tile: one product does */
+    fold_job fold = { n, w };
+    if (n * n < 20000) for (int64_t b = 0; b * 64 < n; b++) fold_blocks(&fold, b, 0);
+    else               cr_pool_run((n + 63) / 64, fold_blocks, &fold);
+    columns = false;
+  }
   if (s->gx != NULL)
     cr_gemm(false, false, count, width, n, w, n, p->y, width, true, s->gx + first * width, width);
   if (columns) cr_gemm(true, false, n, width, count, w, n, x, width, true, job.g, width);

@@ -89,32 +89,58 @@ bool cr_tile_sizes(const cr_tile_shape *shape, size_t *saved_bytes, size_t *scra
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-CR_VECTOR static double norm(int64_t width, const real *x) {
-  double sum = 0;
-  for (int64_t k = 0; k < width; k++) sum += (double)x[k] * (double)x[k];
-  return sqrt(sum);
+/* In lanes, so that the order of the sum does not depend on the processor's vectors. */
+CR_VECTOR static double dot(int64_t width, const real *restrict a, const real *restrict b) {
+  double lane[16] = { 0 }, sum = 0;
+  int64_t k = 0;
+  for (; k + 16 <= width; k += 16)
+    for (int l = 0; l < 16; l++) lane[l] += (double)a[k + l] * (double)b[k + l];
+  for (; k < width; k++) sum += (double)a[k] * (double)b[k];
+  for (int l = 0; l < 16; l++) sum += lane[l];
+  return sum;
 }
 
-/* out[r] = given[order[r]], normalised if wished */
-static void pack(const cr_tile_shape *s, int64_t rows, const real *given, const int64_t *order,
-                 real *inverse,
-                 real *out) {
-  for (int64_t r = 0; r < rows; r++) {
-    const real *from = given + order[r] * s->width;
-    real *to = out + r * s->width;
-    memcpy(to, from, (size_t)s->width * sizeof *to);
-    if (!s->normalize) continue;
-    double length = norm(s->width, from);
-    inverse[r] = (real)(1 / (length < s->least_norm ? s->least_norm : length));
-    for (int64_t k = 0; k < s->width; k++) to[k] *= inverse[r];
+CR_VECTOR static void scaled(int64_t n, real by, const real *restrict from, real *restrict to) {
+  for (int64_t k = 0; k < n; k++) to[k] = by * from[k];
+}
+
+/* One side of the pairs, the rows or the references: given rows become packed ones. */
+typedef struct side {
+  const cr_tile_shape *s;
+  int64_t rows;
+  const real *given, *mean;
+  const int64_t *order;
+  real *inverse, *x, *xx;
+} side;
+
+/* x[r] = given[order[r]], normalised if wished */
+static void pack_rows(void *context, int64_t begin, int64_t end) {
+  const side *p = context;
+  int64_t width = p->s->width;
+  for (int64_t r = begin; r < end; r++) {
+    const real *from = p->given + p->order[r] * width;
+    real *to = p->x + r * width;
+    if (p->s->normalize) {
+      double length = sqrt(dot(width, from, from));
+      p->inverse[r] = (real)(1 / (length < p->s->least_norm ? p->s->least_norm : length));
+      scaled(width, p->inverse[r], from, to);
+    } else {
+      memcpy(to, from, (size_t)width * sizeof *to);
+    }
   }
 }
 
-static void centre(const cr_tile_shape *s, int64_t rows, const real *mean, real *x, real *xx) {
-  for (int64_t r = 0; r < rows; r++) {
-    real *row = x + r * s->width;
-    xx[r] = cr_pairs_centre(s->width, row, mean, row);
+static void centre_rows(void *context, int64_t begin, int64_t end) {
+  const side *p = context;
+  for (int64_t r = begin; r < end; r++) {
+    real *row = p->x + r * p->s->width;
+    p->xx[r] = cr_pairs_centre(p->s->width, row, p->mean, row);
   }
+}
+
+/* fn over rows of `width` numbers, shared out where there are many */
+static void each_row(int64_t rows, int64_t width, cr_range_fn fn, void *context) {
+  cr_pool_for(rows, rows * width < SMALL ? rows : 32, fn, context);
 }
 
 static void find_slices(cr_tile *t) {
@@ -156,12 +182,14 @@ void cr_tile_start(cr_tile *t, const cr_tile_shape *shape, const real *x, const 
   cr_label_order(B, label, t->order, t->begin);
   if (R > 0) cr_label_order(R, reference_label, t->reference_order, t->spare);
   find_slices(t);
-  pack(s, B, x, t->order, t->inverse, t->x);
-  if (R > 0) pack(s, R, references, t->reference_order, t->reference_inverse, t->y);
+  side own = { s, B, x, t->mean, t->order, t->inverse, t->x, t->xx };
+  side other = { s, R, references, t->mean, t->reference_order, t->reference_inverse, t->y, t->yy };
+  each_row(B, s->width, pack_rows, &own);
+  each_row(R, s->width, pack_rows, &other);
   if (s->metric == CR_EUCLIDEAN) {
     cr_pairs_mean(n, s->width, t->y, t->mean);
-    centre(s, B, t->mean, t->x, t->xx);
-    if (R > 0) centre(s, R, t->mean, t->y, t->yy);
+    each_row(B, s->width, centre_rows, &own);
+    each_row(R, s->width, centre_rows, &other);
   }
   if (!s->gradient) return;
   memset(t->close, 0, (size_t)t->tile_rows * sizeof(bool));
@@ -277,25 +305,40 @@ const real *cr_tile_row(const cr_tile *t, int64_t i) {
 
 /* ---- gradient -------------------------------------------------------------------------------- */
 
-/* out = by * (g, or its part that turns x when x was normalised) */
-CR_VECTOR static void undo_row(int64_t width, bool normalize, double by, double inverse,
-                               double bound, const real *x, const real *g, real *out) {
-  double along = 0;
-  if (normalize && inverse < 0.99 / bound)     /* below that norm the divisor is a constant */
-    for (int64_t k = 0; k < width; k++) along += (double)x[k] * (double)g[k];
-  along *= inverse * inverse;
-  if (normalize) by *= inverse;
-  for (int64_t k = 0; k < width; k++) out[k] = (real)(by * ((double)g[k] - along * (double)x[k]));
+/* out = by * g - along * x */
+CR_VECTOR static void turn(int64_t width, double by, double along, const real *restrict x,
+                           const real *restrict g, real *restrict out) {
+  for (int64_t k = 0; k < width; k++) out[k] = (real)(by * (double)g[k] - along * (double)x[k]);
 }
 
-static void undo(const cr_tile_shape *s, int64_t rows, double by, const int64_t *order,
-                 const real *inverse,
-                 const real *given, const real *g, real *out) {
-  for (int64_t r = 0; r < rows; r++) {
-    int64_t to = order[r] * s->width;
-    undo_row(s->width, s->normalize, by, s->normalize ? (double)inverse[r] : 1,
-             s->least_norm, given + to, g + r * s->width, out + to);
+typedef struct {
+  const side *side;
+  double by;
+  const real *g;
+  real *out;
+} undo_job;
+
+/* The gradient of given rows from that of packed ones: by * (g, or its part that turns x when x was
+ * normalised) */
+static void undo_rows(void *context, int64_t begin, int64_t end) {
+  const undo_job *j = context;
+  const side *p = j->side;
+  int64_t width = p->s->width;
+  for (int64_t r = begin; r < end; r++) {
+    int64_t to = p->order[r] * width;
+    const real *x = p->given + to, *g = j->g + r * width;
+    double by = j->by, along = 0, inverse = p->s->normalize ? (double)p->inverse[r] : 1;
+    by *= inverse;
+    /* below that norm the divisor is a constant */
+    if (p->s->normalize && inverse < 0.99 / p->s->least_norm)
+      along = by * dot(width, x, g) * inverse * inverse;
+    turn(width, by, along, x, g, j->out + to);
   }
+}
+
+static void undo(const side *p, double by, const real *g, real *out) {
+  undo_job j = { p, by, g, out };
+  each_row(p->rows, p->s->width, undo_rows, &j);
 }
 
 void cr_tile_gradient(cr_tile *t, double scale, real *saved) {
@@ -303,15 +346,12 @@ void cr_tile_gradient(cr_tile *t, double scale, real *saved) {
   if (!s->gradient) return;
   if (!t->healthy) scale = NAN;
   cr_pairs_gradient(&t->pairs, &t->sums);
-  undo(s, s->rows, scale, t->order, t->inverse, t->given, t->sums.gx, saved);
-  if (t->sums.gy != NULL)
-    undo(s, s->references, scale, t->reference_order, t->reference_inverse, t->given_references,
-         t->sums.gy,
-         saved + s->rows * s->width);
-}
-
-CR_VECTOR static void scaled(int64_t n, real by, const real *restrict from, real *restrict to) {
-  for (int64_t k = 0; k < n; k++) to[k] = by * from[k];
+  side own = { .s = s, .rows = s->rows, .given = t->given, .order = t->order, .inverse = t->inverse };
+  undo(&own, scale, t->sums.gx, saved);
+  if (t->sums.gy == NULL) return;
+  side other = { .s = s, .rows = s->references, .given = t->given_references,
+                 .order = t->reference_order, .inverse = t->reference_inverse };
+  undo(&other, scale, t->sums.gy, saved + s->rows * s->width);
 }
 
 void cr_tile_backward(const cr_tile_shape *shape, const real *saved, double gout, real *gx,
