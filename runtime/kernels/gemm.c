@@ -83,10 +83,11 @@ void cr_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, i
     cr_gemm_serial(ta, tb, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
     return;
   }
-  /* the longer side in two strips a thread, in whole tiles of every instruction set */
+  /* the longer side in a strip for each thread, since every strip packs the other matrix anew; in
+   * whole tiles of every instruction set */
   int64_t longer = m > n ? m : n, tile = m > n ? 24 : 48;
   int64_t strips = (int64_t)(products / SHARE);
-  if (strips > 2 * threads) strips = 2 * threads;
+  if (strips > threads) strips = threads;
   job j = { ta, tb, accumulate, m, n, k, lda, ldb, ldc, 0, a, b, c };
   j.strip = ((longer + strips - 1) / strips + tile - 1) / tile * tile;
   cr_pool_run((longer + j.strip - 1) / j.strip, m > n ? rows : columns, &j);
