@@ -41,7 +41,8 @@ describe("report.html", function()
   local h = html.tag
   it("escapes what it is given and not what it made", function()
     assert.equal('<p class="a&quot;b" hidden>1 &lt; 2 &amp; <b>&#39;x&#39;</b></p>',
-      tostring(h("p", { class = 'a"b', hidden = true, title = false }, "1 < 2 & ", h("b", {}, "'x'"))))
+      tostring(h("p", { class = 'a"b', hidden = true, title = false }, "1 < 2 & ",
+        h("b", {}, "'x'"))))
     assert.equal("<i>a2</i>", tostring(h("i", "a", nil, false, { 2 })))
   end)
   it("makes UTF-8 of any bytes", function()
@@ -98,6 +99,10 @@ describe("report.pictures", function()
     local s = sprites.list[1]
     assert.same({ 25, 2, 2, 3 }, { s.columns, s.rows, s.height, s.width })
     assert.equal(2, sprites:add(crun.zeros(2, 3, 4, 4):byte()))
+    local noise = crun.randint(crun.rng(1), 256, 500, 3, 32, 32):byte()
+    local n = 0
+    for i = 1, 8 do if sprites:add(noise:roll(i, 1)) then n = n + 1 end end
+    assert.is_true(n >= 3 and n < 8 and sprites.bytes <= 3200000)
     assert.truthy(pictures.place(s, 27, 20):find("background-position:-30px -20px", 1, true))
   end)
 end)

@@ -12,7 +12,6 @@
 -- @module crun.report
 local crun = require "crun"
 local cio = crun.io
-local compare = require "crun.compare"
 local data = require "crun.report.data"
 local embeddings = require "crun.report.embeddings"
 local html = require "crun.report.html"
@@ -70,7 +69,7 @@ local function subtitle(c)
   if c.kind == "sweep" then parts[1] = "sweep" end
   local n = #c.variants
   if n > 1 then parts[#parts + 1] = ("%d variants"):format(n) end
-  parts[#parts + 1] = "compared on " .. c.metrics[1]
+  parts[#parts + 1] = (n > 1 and "compared on " or "scored by ") .. c.metrics[1]
   if c.state and c.state ~= "done" then parts[#parts + 1] = "state: " .. tostring(c.state) end
   return table.concat(parts, " · ")
 end
@@ -94,7 +93,7 @@ function M.page(c)
     end
   end
   local h, raw = html.tag, html.raw
-  local title = html.clean(c.name)
+  local title = html.clean(c.kind == "runs" and #c.variants == 1 and c.variants[1].name or c.name)
   return "<!DOCTYPE html>\n" .. tostring(h("html", { lang = "en" }, h("head", {},
     h("meta", { charset = "utf-8" }),
     h("meta", { name = "viewport", content = "width=device-width, initial-scale=1" }),

@@ -63,7 +63,8 @@ local function final_run(path, name, v, seed, quality, images, labels)
     start_time = "2001-09-09T01:46:40Z", host = "here", pid = 1, crun = crun.version,
     lua = _VERSION, cpu = "a processor", threads = 1, precision = "float32", vector = "avx2",
     commit = ("0123456789"):rep(4), script = "/home/me/experiments/losses_faces.lua",
-    args = { "loss=" .. name, "lr=" .. 0.001 * v, "seed=" .. seed }, sessions = {}, warnings = v == 3 and { { kind = "active", step = 80,
+    args = { "loss=" .. name, "lr=" .. 0.001 * v, "seed=" .. seed }, sessions = {},
+    warnings = v == 3 and { { kind = "active", step = 80,
         text = "train/active has been 0 for 40 steps", help = "raise the margin" } } or nil })
   cio.write_file(path .. "/metrics.jsonl", lines(log_of(seed, v, quality)))
 end

@@ -35,7 +35,7 @@ function M.in_order(c)
   return list
 end
 
-local function metric_of(c, table_of, variants)
+local function metric_of(table_of, variants)
   local out = { name = html.clean(table_of.metric), goal = table_of.goal, keys = array {},
     values = array {}, intervals = array {} }
   for i, key in ipairs(table_of.keys) do out.keys[i] = html.clean(key) end
@@ -191,7 +191,7 @@ function M.collect(c)
       goal = c.metric.goal or "max" },
     histograms = array {}, roc = array {}, recall = array {}, maps = array {}, sprites = array {},
     cost = array {}, linked = true }
-  for i, t in ipairs(c.tables) do data.metrics[i] = metric_of(c, t, variants) end
+  for i, t in ipairs(c.tables) do data.metrics[i] = metric_of(t, variants) end
   for name, list in pairs(curves.collect(variants)) do
     local out = array {}
     for v, band in ipairs(list) do

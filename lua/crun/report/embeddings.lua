@@ -71,8 +71,8 @@ function M.separation(s)
   local d = s.data
   if #d.histograms + #d.roc + #d.recall == 0 then return end
   return section("separation", ("Separation of the %s embeddings"):format(s.extra.set),
-    #d.histograms > 0 and figure("histograms", "Distances of pairs of one class (solid, blue) and " ..
-      "of two (dashed, orange), first seed, as shares. d′: how many standard deviations the " ..
+    #d.histograms > 0 and figure("histograms", "Distances of pairs of one class (solid, blue) " ..
+      "and of two (dashed, orange), first seed, as shares. d′: how many standard deviations the " ..
       "means are apart. Overlap: the share both have in common."),
     #d.roc > 0 and figure("roc", "True against false accept rate, mean over seeds; the left end " ..
       "is what counts where false accepts are costly. " .. pairs_note(s)),
@@ -96,8 +96,8 @@ function M.maps(s)
   end
   local shape <const> = "of the 12 nearest in the map; 1: all are near in truth, about 0.5: chance"
   return section("maps", "Maps of the embeddings", figure("maps", ("First seed, %d rows; shape " ..
-    "and colour stand for the class. Point at a mark, or focus a map and use the arrow keys: %s. " ..
-    "t-SNE (perplexity %s, from the principal components) shows neighbourhoods, and only as far " ..
+    "and colour stand for the class. Point at a mark, or focus a map and use the arrow keys: %s." ..
+    " t-SNE (perplexity %s, from the principal components) shows neighbourhoods, and only as far " ..
     "as its trustworthiness goes: sizes of groups and distances between them mean nothing.")
     :format(#maps[1].labels, s.data.linked and "the same row is shown in every map" or
     "these maps show different rows and are not linked", perplexity and

@@ -8,7 +8,8 @@ local cio = crun.io
 
 local M = {}
 
-local COLUMNS <const>, MOST_BYTES <const> = 25, 1500000
+local COLUMNS <const> = 25
+local SHRINK_BYTES <const>, MOST_BYTES <const> = 1500000, 3200000   -- of all sprites
 local PERPLEXITY <const>, NEAR <const> = 30, 12
 
 -- ---- sprites ------------------------------------------------------------------------------------
@@ -32,11 +33,12 @@ local function sheet(images)
   return x:reshape(x:size(1), rows * H, columns * W), columns, rows, H, W
 end
 
---- Adds uint8 images [N, h, w] or [N, 3, h, w]; returns the number of their sprite. Where the page
--- would grow too large, images are shrunk to half their sides.
+--- Adds uint8 images [N, h, w] or [N, 3, h, w]; returns the number of their sprite. So that the page
+-- stays under 5 MB, many images are shrunk to half their sides after the first SHRINK_BYTES, and
+-- there are none (nil) after MOST_BYTES.
 function M.add_sprite(self, images)
   local ndim = images:ndim()
-  if images:numel() > MOST_BYTES / 4 and self.bytes > MOST_BYTES then
+  if self.bytes > SHRINK_BYTES and images:numel() > SHRINK_BYTES / 5 then
     images = crun.data.resize(images, { height = math.max(1, images:size(ndim - 1) // 2),
       width = math.max(1, images:size(ndim) // 2) })
   end
@@ -44,6 +46,7 @@ function M.add_sprite(self, images)
   local png = cio.encode_png(picture)
   local sum = cio.sha256(png)
   if not self.of[sum] then
+    if self.bytes + #png > MOST_BYTES then return nil end
     local id = #self.list + 1
     self.list[id] = { columns = columns, rows = rows, height = H, width = W,
       url = "data:image/png;base64," .. html.base64(png) }

@@ -66,14 +66,15 @@ end
 --- The answer in words, whether it was won fairly, and what to be wary of.
 function M.verdict(s)
   local c, v = s.c, s.c.verdict
-  local words = v.text
+  local words, class = v.text, v.refused and " refused" or v.winner and " won" or ""
   if #c.variants == 1 and c.kind == "runs" then
     local n = c.variants[1].done
+    class = ""
     words = n <= 1 and "One run: there is nothing to compare it with." or
       ("%d runs of one setting: there is nothing to compare them with."):format(n)
   end
   return h("section", { id = "verdict", ["aria-label"] = "Verdict" },
-    h("p", { class = "verdict" .. (v.refused and " refused" or v.winner and " won" or "") }, words),
+    h("p", { class = "verdict" .. class }, words),
     protocol(s), warnings(s))
 end
 
@@ -119,11 +120,12 @@ local function more_columns(s)
   for i = 2, #s.c.tables do
     local t, rows = s.c.tables[i], {}
     for _, row in ipairs(t.rows) do rows[row.variant] = row end
+    local several = #s.variants > 1
     columns[#columns + 1] = { t.metric:gsub("^test/", "") .. (t.goal == "min" and " ↓" or ""),
       function(v)
         local row = rows[v.name]
         return row and row.mean and list(text(row.mean),
-          row.best and mark("★", "best of this column"))
+          row.best and several and mark("★", "best of this column"))
       end }
   end
   for k, kind in ipairs(COST) do
@@ -147,17 +149,20 @@ end
 --- One row a variant, the best first.
 function M.league(s)
   local first, more = s.c.tables[1], more_columns(s)
-  local columns, rows = table.move(LEAGUE, 1, #LEAGUE, 1, {}), {}
+  -- a single variant has a mean and nothing to be compared with
+  local shown = #s.variants > 1 and #LEAGUE or 2
+  local columns, rows = table.move(LEAGUE, 1, shown, 1, {}), {}
   for _, column in ipairs(more) do columns[#columns + 1] = { column[1], "number" } end
   for r, row in ipairs(first.rows) do
-    rows[r] = league_row(s, row)
-    for k, column in ipairs(more) do rows[r][#LEAGUE + k] = column[2](s.variants[r]) or nil end
+    rows[r] = table.move(league_row(s, row), 1, shown, 1, { class = #s.variants > 1 and row.best and
+      "best" or nil })
+    for k, column in ipairs(more) do rows[r][shown + k] = column[2](s.variants[r]) or nil end
   end
   local rest = {}
   for i = 2, #s.c.tables do
     local t, body = s.c.tables[i], {}
     for r, row in ipairs(t.rows) do body[r] = league_row(s, row) end
-    rest[i - 1] = parts.table(caption_of(t), LEAGUE, body)
+    rest[i - 1] = #s.variants > 1 and parts.table(caption_of(t), LEAGUE, body) or nil
   end
   local keys = #first.keys
   return section("league", #s.variants > 1 and "League table" or "Results",
@@ -174,8 +179,8 @@ end
 function M.noise(s)
   local keys = #s.c.tables[1].keys
   if keys < 2 or #s.variants < 1 then return end
-  return section("noise", "Is it noise?", figure("intervals", "One mark a seed; the bar is the 95 " ..
-    "% interval of the mean. Look for bars that overlap and for single seeds far out."),
+  return section("noise", "Is it noise?", figure("intervals", "One mark a seed; the bar is the " ..
+    "95 % interval of the mean. Look for bars that overlap and for single seeds far out."),
     #s.variants > 1 and figure("paired", "One line a seed, variants in the order of the league " ..
       "table. Lines in parallel: consistent differences. Lines that cross: the order depends on " ..
       "the seed."))
