@@ -20,7 +20,9 @@ enum {
   LANES = GEMM_LANES / sizeof(real),
   ROWS = GEMM_ROWS,
   COLUMNS = GEMM_COLUMNS * LANES,
-  WIDTH = 384 / COLUMNS * COLUMNS
+  WIDTH = 384 / COLUMNS * COLUMNS,
+  FEW = 4,
+  KEPT = 1 << 16                /* numbers of A kept packed while the blocks of B pass by */
 };
 
 typedef real vector __attribute__((vector_size(GEMM_LANES)));
@@ -46,7 +48,7 @@ static inline void put(real *c, vector value, bool add) {
  * constants where this is inlined. */
 static inline __attribute__((always_inline)) void
 tile(const int rows, const int columns, int64_t k, const real *restrict a, const real *restrict b,
-     real *restrict c, int64_t ldc, bool add) {
+     int64_t b_step, real *restrict c, int64_t ldc, bool add) {
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 #define ZERO(i) vector x##i = { 0 }, y##i = { 0 }, z##i = { 0 };
 #define STEP(i) if (rows > i) {                             \
@@ -61,12 +63,12 @@ tile(const int rows, const int columns, int64_t k, const real *restrict a, const
   }
   EACH_ROW(ZERO)
   for (int64_t p = 0; p < k; p++) {
-    const vector *row = (const vector *)b;
+    const loose_vector *row = (const loose_vector *)b;
     vector b0 = row[0], b1 = b0, b2 = b0;
     if (columns > 1) b1 = row[1];
     if (columns > 2) b2 = row[2];
     EACH_ROW(STEP)
-    a += rows, b += columns * LANES;
+    a += rows, b += b_step;
   }
   EACH_ROW(STORE)
 #undef EACH_ROW
@@ -75,20 +77,20 @@ tile(const int rows, const int columns, int64_t k, const real *restrict a, const
 #undef STORE
 }
 
-static void tile_of(int rows, int columns, int64_t k, const real *a, const real *b,
+static void tile_of(int rows, int columns, int64_t k, const real *a, const real *b, int64_t b_step,
                     real *c, int64_t ldc, bool add) {
   switch (rows / 4 * 4 + columns) {
-    case 5: tile(4, 1, k, a, b, c, ldc, add); return;
-    case 6: tile(4, 2, k, a, b, c, ldc, add); return;
-    case 9: tile(8, 1, k, a, b, c, ldc, add); return;
-    case 10: tile(8, 2, k, a, b, c, ldc, add); return;
+    case 5: tile(4, 1, k, a, b, b_step, c, ldc, add); return;
+    case 6: tile(4, 2, k, a, b, b_step, c, ldc, add); return;
+    case 9: tile(8, 1, k, a, b, b_step, c, ldc, add); return;
+    case 10: tile(8, 2, k, a, b, b_step, c, ldc, add); return;
 #if GEMM_ROWS > 8
-    case 13: tile(12, 1, k, a, b, c, ldc, add); return;
-    case 14: tile(12, 2, k, a, b, c, ldc, add); return;
+    case 13: tile(12, 1, k, a, b, b_step, c, ldc, add); return;
+    case 14: tile(12, 2, k, a, b, b_step, c, ldc, add); return;
 #endif
 #if GEMM_COLUMNS > 2
-    case 7: tile(4, 3, k, a, b, c, ldc, add); return;
-    case 11: tile(8, 3, k, a, b, c, ldc, add); return;
+    case 7: tile(4, 3, k, a, b, b_step, c, ldc, add); return;
+    case 11: tile(8, 3, k, a, b, b_step, c, ldc, add); return;
 #endif
   }
 }
@@ -104,6 +106,8 @@ static void pack(real *restrict to, int64_t width, int64_t n, int64_t k,
       int64_t i = 0;
       for (; i + LANES <= n; i += LANES)
         *(loose_vector *)(to + p*width + i) = *(const loose_vector *)(from + p*p_step + i);
+      for (; i + 4 <= n; i += 4)
+        *(loose_four *)(to + p*width + i) = *(const loose_four *)(from + p*p_step + i);
       for (; i < n; i++) to[p*width + i] = from[p*p_step + i];
       for (; i < width; i++) to[p*width + i] = 0;
     }
@@ -135,19 +139,21 @@ static void pack(real *restrict to, int64_t width, int64_t n, int64_t k,
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* One packed panel of A against all packed panels of B. */
+/* One packed panel of A against all packed panels of B; or, where ldb is not 0, against B as it
+ * lies. */
 static void row_of_tiles(int64_t m, int64_t n, int64_t k, int64_t rows,
-                         const real *packed_a, const real *packed_b,
+                         const real *packed_a, const real *all_b, int64_t ldb,
                          real *c, int64_t ldc, bool add) {
   for (int64_t j = 0; j < n; j += COLUMNS) {
     int64_t wide = least(COLUMNS, n - j), columns = round_up(wide, LANES);
-    const real *b = packed_b + j*k;
+    const real *b = all_b + (ldb > 0 ? j : j*k);
+    int64_t b_step = ldb > 0 ? ldb : columns;
     if (m == rows && wide == columns) {
-      tile_of((int)rows, (int)(columns / LANES), k, packed_a, b, c + j, ldc, add);
+      tile_of((int)rows, (int)(columns / LANES), k, packed_a, b, b_step, c + j, ldc, add);
       continue;
     }
     real scrap[ROWS * COLUMNS] __attribute__((aligned(64)));
-    tile_of((int)rows, (int)(columns / LANES), k, packed_a, b, scrap, COLUMNS, false);
+    tile_of((int)rows, (int)(columns / LANES), k, packed_a, b, b_step, scrap, COLUMNS, false);
     for (int64_t i = 0; i < m; i++) {
       real *to = c + i*ldc + j;
       const real *of = scrap + i*COLUMNS;
@@ -159,24 +165,28 @@ static void row_of_tiles(int64_t m, int64_t n, int64_t k, int64_t rows,
 
 void GEMM_ENTRY(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
                 const real *b, int64_t ldb, bool accumulate, real *c, int64_t ldc) {
-  /* 8 KiB and 384 KiB in float: the stack is the one memory a thread has without asking */
-  real packed_a[ROWS * CHUNK] __attribute__((aligned(64)));
+  /* 256 KiB and 384 KiB in float: the stack is the one memory a thread has without asking */
+  real packed_a[KEPT] __attribute__((aligned(64)));
   real packed_b[WIDTH * CHUNK] __attribute__((aligned(64)));
   int64_t a_i = ta ? 1 : lda, a_p = ta ? lda : 1, b_j = tb ? ldb : 1, b_p = tb ? 1 : ldb;
+  /* a few rows do not repay packing B, when it lies in whole vectors */
+  bool bare = !tb && m <= FEW * ROWS && n % LANES == 0;
+  bool keep = k <= CHUNK && round_up(m, ROWS) * k <= KEPT;
   for (int64_t j = 0; j < n; j += WIDTH) {
     int64_t wide = least(WIDTH, n - j);
     for (int64_t p = 0; p < k; p += CHUNK) {
       int64_t deep = least(CHUNK, k - p);
-      for (int64_t l = 0; l < wide; l += COLUMNS) {
+      for (int64_t l = 0; !bare && l < wide; l += COLUMNS) {
         int64_t have = least(COLUMNS, wide - l);
         pack(packed_b + l*deep, round_up(have, LANES), have, deep,
              b + (j + l)*b_j + p*b_p, b_j, b_p);
       }
       for (int64_t i = 0; i < m; i += ROWS) {
         int64_t high = least(ROWS, m - i), rows = round_up(high, 4);
-        pack(packed_a, rows, high, deep, a + i*a_i + p*a_p, a_i, a_p);
-        row_of_tiles(high, wide, deep, rows, packed_a, packed_b, c + i*ldc + j, ldc,
-                     accumulate || p > 0);
+        real *panel = keep ? packed_a + i*k : packed_a;
+        if (!keep || j == 0) pack(panel, rows, high, deep, a + i*a_i + p*a_p, a_i, a_p);
+        row_of_tiles(high, wide, deep, rows, panel, bare ? b + j + p*ldb : packed_b,
+                     bare ? ldb : 0, c + i*ldc + j, ldc, accumulate || p > 0);
       }
     }
   }
