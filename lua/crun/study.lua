@@ -10,8 +10,7 @@
 --     local d = s:difference("triplet", "softmax", "map@r")
 --     print(study.text(d), study.verdict(d))   -- paired by seed
 --
--- An interval is that of Student's t: mean ± t(0.975, n - 1) s / sqrt(n). With one value there is
--- none (half is nan, shown as a lone mean).
+-- Intervals are those of crun.stats: Student's t. With one value there is none.
 --
 -- @module crun.study
 local crun = require "crun"
@@ -23,55 +22,20 @@ local EXIT_DIVERGED <const> = 5
 
 -- ---- intervals ----------------------------------------------------------------------------------
 
--- P(-t < T < t) for Student's T of n degrees of freedom. Abramowitz, Stegun, 26.7.3 and 26.7.4.
-local function within(t, n)
-  local angle = math.atan(t / math.sqrt(n))
-  local cosine2 = math.cos(angle) ^ 2
-  local odd = n % 2 == 1
-  local sum, term = 0, odd and math.cos(angle) or 1
-  for k = odd and 3 or 2, n, 2 do
-    sum = sum + term
-    term = term * cosine2 * (k - 1) / k
-  end
-  sum = sum * math.sin(angle)
-  return odd and (angle + sum) * 2 / math.pi or sum
-end
-
---- The value that a Student's t of n degrees of freedom stays below in size with a chance of level
--- (0.95): 12.71 for 1, 4.30 for 2, 1.96 for very many.
-function M.t_value(n, level)
-  level = level or 0.95
-  local low, high = 0, 1
-  while within(high, n) < level do high = high * 2 end
-  for _ = 1, 60 do
-    local middle = (low + high) / 2
-    if within(middle, n) < level then low = middle else high = middle end
-  end
-  return (low + high) / 2
-end
-
---- Mean and 95 % interval of a list of numbers: { mean =, half =, low =, high =, n = }.
-function M.interval(values)
-  local n, sum, squares = #values, 0, 0
-  if n == 0 then crun.fail("study.interval", "there are no values") end
-  for _, v in ipairs(values) do sum = sum + v end
-  local mean = sum / n
-  for _, v in ipairs(values) do squares = squares + (v - mean) ^ 2 end
-  local half = n > 1 and M.t_value(n - 1) * math.sqrt(squares / (n - 1) / n) or 0 / 0
-  return { mean = mean, half = half, low = mean - half, high = mean + half, n = n }
-end
+--- Mean and 95 % interval of a list of numbers: crun.stats.mean.
+function M.interval(values) return crun.stats.mean(values) end
 
 --- "0.812 ± 0.010", or "0.812" of a single value.
 function M.text(interval, digits)
   local form = "%." .. (digits or 3) .. "f"
   local text = form:format(interval.mean)
-  return interval.half == interval.half and text .. " ± " .. form:format(interval.half) or text
+  return interval.half and text .. " ± " .. form:format(interval.half) or text
 end
 
 --- What an interval of differences says: "better", "worse" (as high = "max" or "min" is good), or
 -- "no difference shown" where it holds 0.
 function M.verdict(d, goal)
-  if not (d.low > 0 or d.high < 0) then return "no difference shown" end
+  if not d.half or d.low <= 0 and d.high >= 0 then return "no difference shown" end
   return (d.mean > 0) == (goal ~= "min") and "better" or "worse"
 end
 
@@ -130,14 +94,7 @@ function Study:mean(name, key) return self:interval(name, key).mean end
 
 --- The interval of name - other, value by value in the order they were added: paired by seed.
 function Study:difference(name, other, key)
-  local a, b = self.values[name][key], self.values[other][key]
-  if #a ~= #b then
-    local text = "'%s' has %d values, '%s' has %d: they cannot be paired"
-    crun.fail("study", text:format(name, #a, other, #b))
-  end
-  local list = {}
-  for i = 1, #a do list[i] = a[i] - b[i] end
-  return M.interval(list)
+  return crun.stats.paired(self.values[name][key], self.values[other][key])
 end
 
 --- The name with the best mean of a key.
@@ -166,13 +123,33 @@ function Study:print(title, keys)
         local v = self:interval(name, key)
         text = M.text(v, self.digits) .. (tops[k] == name and #self.names > 1 and " *" or "")
         summary[name .. "/" .. key] = v.mean
-        if v.half == v.half then summary[name .. "/" .. key .. " ±"] = v.half end
+        if v.half then summary[name .. "/" .. key .. " ±"] = v.half end
       end
       rows[i][k + 1] = text
     end
   end
   if self.run then self.run:summary(summary) end
   print(crun.ui.table { columns = { title or "", table.unpack(keys) }, rows = rows })
+end
+
+-- ---- sequences of points -------------------------------------------------------------------------
+
+--- Sequences of different lengths as sequences of `steps` points, evenly spaced in the order of
+-- their points (straight lines between them): points [N T D], lengths int64 [N] -> [N steps 2], the
+-- first two columns.
+function M.resampled(points, lengths, steps)
+  local N, T = points:size(1), points:size(2)
+  local last = (lengths - 1):real():reshape(N, 1)
+  local at = last * (crun.arange(0, steps - 1):real():reshape(1, steps) / math.max(1, steps - 1))
+  local low = at:floor()
+  local part = (at - low):reshape(N, steps, 1)
+  local from = crun.arange(0, N - 1):reshape(N, 1) * T + 1
+  local flat = points:narrow(3, 1, 2):contiguous():reshape(N * T, 2)
+  local function pick(index)
+    local rows = (index:minimum(last):int() + from):reshape(N * steps)
+    return flat:index_select(rows):reshape(N, steps, 2)
+  end
+  return pick(low) * (1 - part) + pick(low + 1) * part
 end
 
 -- ---- networks and training ----------------------------------------------------------------------
