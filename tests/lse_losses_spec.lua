@@ -391,3 +391,38 @@ describe("fused and composed agree on", function()
     end)
   end
 end)
+
+describe("multi_similarity { epsilon = ... }", function()
+  it("is the loss of the miner's pairs", function()
+    for _, distance in ipairs { "cosine", "euclidean" } do
+      for seed = 1, 4 do
+        local z = crun.randn(crun.rng(seed, "mined"), 23, 6)
+        local rows = {}
+        for i = 1, 23 do rows[i] = i == 23 and 99 or (i * seed) % 5 end     -- one row is alone
+        local labels = crun.int(rows)
+        local function value(options, ...)
+          local leaf = z:clone():requires_grad_()
+          local loss = crun.losses.multi_similarity(options)(leaf, labels, ...)
+          loss:backward()
+          return loss:item(), leaf:grad()
+        end
+        local miner = crun.miners.multi_similarity { epsilon = 0.05, distance = distance }
+        local a, ga = value { epsilon = 0.05, distance = distance }
+        local b, gb = value({ distance = distance }, { miner(z, labels) })
+        assert.is_true(math.abs(a - b) <= 2e-5 * math.max(1, math.abs(b)), a .. " against " .. b)
+        assert.is_true(crun.allclose(ga, gb, 1e-4, 1e-5))
+      end
+    end
+  end)
+  it("is 0 without pairs, and says when it cannot mine", function()
+    local z = crun.randn(crun.rng(1, "mined"), 4, 3):requires_grad_()
+    local loss = crun.losses.multi_similarity { epsilon = 0.1 } (z, crun.int { 1, 1, 1, 1 })
+    loss:backward()
+    assert.equal(0, loss:item())
+    assert.same(crun.zeros(4, 3):totable(), z:grad():totable())
+    local ok, text = pcall(crun.losses.multi_similarity { epsilon = 0.1 }, z, crun.int { 1, 1, 2, 2 },
+      { crun.int { 1 }, crun.int { 2 }, crun.int { 1 }, crun.int { 3 } })
+    assert.is_false(ok)
+    assert.truthy(tostring(text):find("epsilon mines pairs of labels", 1, true), text)
+  end)
+end)
