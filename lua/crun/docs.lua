@@ -166,10 +166,12 @@ function M.losses(path)
   return table.concat(lines, "\n")
 end
 
---- `crun docs losses [BENCH.jsonl]`.
+--- `crun docs losses [BENCH.jsonl]`, `crun docs performance [PAGE.md]`.
 function M.run(args)
-  if args[1] ~= "losses" then crun.fail("docs", "the pages are: losses") end
-  print(M.losses(args[2]))
+  local page = args[1]
+  if page == "losses" then return print(M.losses(args[2])) end
+  if page ~= "performance" then crun.fail("docs", "the pages are: losses, performance") end
+  io.write(require("crun.bench.page").page(args[2]))
 end
 
 return M

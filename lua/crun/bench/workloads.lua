@@ -194,10 +194,7 @@ local CLASSES <const> = 100
 local HEADS <const> = {
   { "contrastive", function() return crun.losses.contrastive { variant = "pml" } end },
   { "triplet", batch_hard },
-  { "multi_similarity", function()
-    local loss, miner = crun.losses.multi_similarity {}, crun.miners.multi_similarity {}
-    return function(z, y) return loss(z, y, { miner(z, y) }) end
-  end },
+  { "multi_similarity", function() return crun.losses.multi_similarity { epsilon = 0.1 } end },
   { "ntxent", function() return crun.losses.ntxent { temperature = 0.1 } end },
   { "supcon", function() return crun.losses.supcon { temperature = 0.1 } end },
   { "circle", function() return crun.losses.circle {} end },
@@ -214,9 +211,8 @@ for _, head in ipairs(HEADS) do
     local B, D, E = 256, 2048, 128
     local net, criterion = nn.Sequential { nn.Linear(D, E), nn.Normalize() }, make()
     local x, y = noise(B, D), labels(B, function(i) return i // 8 end)
-    local what = { net, type(criterion) ~= "function" and criterion or nil }
     return {
-      step = training("adam", 1e-5, what, function() return criterion(net(x), y) end),
+      step = training("adam", 1e-5, { net, criterion }, function() return criterion(net(x), y) end),
       flops = 4 * B * D * E,
       bytes = WORD * (TRAFFIC.adam * parameters_of(net) + B * D + 3 * B * E),
     }
