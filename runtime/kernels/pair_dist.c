@@ -71,6 +71,13 @@ void cr_pairs_products(const cr_pairs *p, int64_t first, int64_t count, real *d)
             false, d, p->columns);
 }
 
+void cr_pairs_products_piece(const cr_pairs *p, int64_t i, int64_t count, int64_t first, int64_t n,
+                             real *d) {
+  if (from_products(p))
+    cr_gemm_serial(false, true, count, n, p->width, p->x + i * p->width, p->width,
+                   p->y + first * p->width, p->width, false, d, n);
+}
+
 CR_VECTOR static real difference2(int64_t width, const real *restrict a, const real *restrict b) {
   real lane[16] = { 0 }, sum = 0;
   int64_t k = 0;
@@ -121,39 +128,46 @@ static bool is_close(const cr_pairs *p, int64_t i, int64_t j, real d) {
   return square < CR_PAIRS_CLOSE * (p->xx[i] + p->yy[j]);
 }
 
-static bool euclidean_row(const cr_pairs *p, int64_t i, real *d) {
-  const real *x = p->x + i * p->width;
-  int close = squares(p->columns, p->xx[i], p->yy, d);
-  if (p->same) d[i] = 0 * p->xx[i];
+/* Columns first .. first+n-1 of row i; own: the place of i itself among them, or -1 */
+static bool euclidean_row(const cr_pairs *p, int64_t i, int64_t first, int64_t n, int64_t own,
+                          real *d) {
+  const real *x = p->x + i * p->width, *y = p->y + first * p->width, *yy = p->yy + first;
+  if (own >= 0) d[own] = 0;                     /* so that it does not count as close */
+  int close = squares(n, p->xx[i], yy, d);
+  if (own >= 0) d[own] = 0 * p->xx[i];
   if (close > 0)
-    for (int64_t j = 0; j < p->columns; j++)
-      if (d[j] < CR_PAIRS_CLOSE * (p->xx[i] + p->yy[j]))
-        d[j] = difference2(p->width, x, p->y + j * p->width);
-  if (!p->squared) roots(p->columns, d);
-  return close > (p->same ? 1 : 0);
+    for (int64_t j = 0; j < n; j++)
+      if (d[j] < CR_PAIRS_CLOSE * (p->xx[i] + yy[j]) && j != own)
+        d[j] = difference2(p->width, x, y + j * p->width);
+  if (!p->squared) roots(n, d);
+  return close > 0;
 }
 
-bool cr_pairs_row(const cr_pairs *p, int64_t i, real *d) {
-  const real *x = p->x + i * p->width;
+bool cr_pairs_piece(const cr_pairs *p, int64_t i, int64_t first, int64_t n, real *d) {
+  const real *x = p->x + i * p->width, *y = p->y + first * p->width;
   switch (p->metric) {
     case CR_EUCLIDEAN:
-      return euclidean_row(p, i, d);
+      return euclidean_row(p, i, first, n, p->same && i >= first && i < first + n ? i - first : -1,
+                           d);
     case CR_COSINE:
     case CR_DOT:
-      one_minus(p->columns, p->metric == CR_COSINE ? 1 : 0, d);
+      one_minus(n, p->metric == CR_COSINE ? 1 : 0, d);
       break;
     case CR_MANHATTAN:
-      for (int64_t j = 0; j < p->columns; j++) {
-        real v = manhattan(p->width, x, p->y + j * p->width);
+      for (int64_t j = 0; j < n; j++) {
+        real v = manhattan(p->width, x, y + j * p->width);
         d[j] = p->squared ? v * v : v;
       }
       break;
     case CR_MINKOWSKI:
-      for (int64_t j = 0; j < p->columns; j++)
-        d[j] = minkowski(p->width, p->p, x, p->y + j * p->width);
+      for (int64_t j = 0; j < n; j++) d[j] = minkowski(p->width, p->p, x, y + j * p->width);
       break;
   }
   return false;
+}
+
+bool cr_pairs_row(const cr_pairs *p, int64_t i, real *d) {
+  return cr_pairs_piece(p, i, 0, p->columns, d);
 }
 
 /* ---- gradient -------------------------------------------------------------------------------- */

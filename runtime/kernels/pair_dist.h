@@ -67,6 +67,12 @@ void cr_pairs_products(const cr_pairs *p, int64_t first, int64_t count, real *d)
 /* Row i of the distances, from its inner products. True when a pair of it is close. */
 bool cr_pairs_row(const cr_pairs *p, int64_t i, real *d);
 
+/* The same for columns first .. first+n-1 alone, with the same bits: of `count` rows from i on, in
+ * the calling thread, into d [count, n]; and of row i of those. */
+void cr_pairs_products_piece(const cr_pairs *p, int64_t i, int64_t count, int64_t first, int64_t n,
+                             real *d);
+bool cr_pairs_piece(const cr_pairs *p, int64_t i, int64_t first, int64_t n, real *d);
+
 /* How the pairs of a row reach the gradient: by the matrix product; by it but for the close ones; or
  * one by one, since few of them weigh anything (batch-hard triplets, a trained network). */
 typedef enum { CR_PAIRS_DENSE, CR_PAIRS_SOME_CLOSE, CR_PAIRS_FEW } cr_pairs_mode;

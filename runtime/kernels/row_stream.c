@@ -5,6 +5,10 @@
 
 #include "base/pool.h"
 
+/* In pieces: rows by columns for each worker, some 1 MB in float; fewer rows where their states are
+ * large, and for few queries, so that all workers have some. */
+enum { PIECE = 768, PIECE_ROWS = 384, STATE_BYTES = 8 << 20, SHARES = 16 };
+
 /* A tile of distances: 16 MB in float at most (but 16 rows at least). Shorter tiles would spend their
  * time packing the references for the matrix product. */
 enum { TILE_NUMBERS = 1 << 22, LEAST_ROWS = 16, MOST_ROWS = 256, BLOCK = 4, SMALL = 20000 };
@@ -18,16 +22,27 @@ void *cr_stream_take(void *base, size_t *used, int64_t count, size_t each) {
 static size_t lay_out(cr_stream *t, void *scratch) {
   const cr_stream_shape *s = &t->shape;
   size_t used = 0;
-  int64_t rows = s->references > 0 ? TILE_NUMBERS / s->references : LEAST_ROWS;
+  int64_t rows = s->references > 0 ? TILE_NUMBERS / s->references : LEAST_ROWS, wide = s->references;
+  int64_t workers = cr_pool_threads(), states = workers;
+  t->shape.row_bytes = (s->row_bytes + 63) & ~(size_t)63;
   rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
+  if (s->pieces) {
+    int64_t share = s->queries / SHARES;
+    wide = PIECE;
+    rows = STATE_BYTES / (int64_t)(t->shape.row_bytes + 1);
+    rows = rows > PIECE_ROWS ? PIECE_ROWS : rows;
+    rows = rows > share ? share : rows;
+    rows = rows < LEAST_ROWS ? LEAST_ROWS : rows;
+  }
   t->tile_rows = rows < s->queries ? rows : s->queries;
   t->x = cr_stream_take(scratch, &used, s->queries * s->width, sizeof(real));
   t->y = s->same ? t->x : cr_stream_take(scratch, &used, s->references * s->width, sizeof(real));
   t->xx = cr_stream_take(scratch, &used, s->queries, sizeof(real));
   t->yy = s->same ? t->xx : cr_stream_take(scratch, &used, s->references, sizeof(real));
-  t->d = cr_stream_take(scratch, &used, t->tile_rows * s->references, sizeof(real));
-  t->shape.row_bytes = (s->row_bytes + 63) & ~(size_t)63;
-  t->rows = cr_stream_take(scratch, &used, cr_pool_threads(), t->shape.row_bytes);
+  if (s->pieces) states *= t->tile_rows;
+  t->d = cr_stream_take(scratch, &used, t->tile_rows * wide * (s->pieces ? workers : 1),
+                        sizeof(real));
+  t->rows = cr_stream_take(scratch, &used, states, t->shape.row_bytes);
   return used;
 }
 
@@ -84,6 +99,33 @@ void cr_stream_rows(cr_stream *t, cr_stream_fn fn, void *context) {
     else
       for (int64_t b = 0; b < blocks; b++) block_of_rows(t, b, 0);
   }
+}
+
+/* Some queries against all references, PIECE of them at a time */
+static void block_of_pieces(void *context, int64_t block, int worker) {
+  cr_stream *t = context;
+  const cr_stream_shape *s = &t->shape;
+  int64_t begin = block * t->tile_rows, left = s->queries - begin;
+  int64_t count = left < t->tile_rows ? left : t->tile_rows;
+  real *d = t->d + (int64_t)worker * t->tile_rows * PIECE;
+  unsigned char *state = t->rows + (size_t)(worker * t->tile_rows) * s->row_bytes;
+  for (int64_t first = 0; first < s->references; first += PIECE) {
+    int64_t n = s->references - first < PIECE ? s->references - first : PIECE;
+    cr_pairs_products_piece(&t->pairs, begin, count, first, n, d);
+    for (int64_t r = 0; r < count; r++) {
+      cr_pairs_piece(&t->pairs, begin + r, first, n, d + r*n);
+      t->piece_fn(t->context, begin + r, first, n, d + r*n, state + (size_t)r * s->row_bytes);
+    }
+  }
+}
+
+void cr_stream_pieces(cr_stream *t, cr_piece_fn fn, void *context) {
+  t->piece_fn = fn, t->context = context;
+  if (t->tile_rows == 0) return;
+  int64_t blocks = (t->shape.queries + t->tile_rows - 1) / t->tile_rows;
+  if (t->shape.queries * t->shape.references >= SMALL) cr_pool_run(blocks, block_of_pieces, t);
+  else
+    for (int64_t b = 0; b < blocks; b++) block_of_pieces(t, b, 0);
 }
 
 /* ---- the k nearest --------------------------------------------------------------------------- */

@@ -8,7 +8,9 @@
  *                cr_stream_rows(&stream, fn, context);
  *
  * fn is called once for each query, from any thread, with the row of its distances (which it may
- * overwrite) and a block of row_bytes for its own use. Distances are those of pair_dist.h: exact
+ * overwrite) and a block of row_bytes for its own use. What needs no row as a whole takes it in
+ * pieces that never leave the second-level cache (pieces = true, cr_stream_pieces): there the block
+ * is the query's own until its last piece. Distances are those of pair_dist.h: exact
  * where they are small. Rows are not centred: that would break exact ties. */
 #ifndef CR_KERNELS_ROW_STREAM_H
 #define CR_KERNELS_ROW_STREAM_H
@@ -24,8 +26,14 @@ typedef struct cr_stream_shape {
   bool same;                    /* the references are the queries: give no y */
   cr_metric metric;             /* cosine normalises */
   bool squared;
+  bool pieces;                  /* for cr_stream_pieces */
   size_t row_bytes;
 } cr_stream_shape;
+
+/* Columns first .. first+n-1 of a query, in ascending order; the first piece has first = 0, the last
+ * ends with the last reference. */
+typedef void (*cr_piece_fn)(void *context, int64_t query, int64_t first, int64_t n, real *d,
+                            void *state);
 
 typedef struct cr_stream {
   cr_stream_shape shape;
@@ -34,6 +42,7 @@ typedef struct cr_stream {
   real *x, *y, *xx, *yy, *d;
   unsigned char *rows;
   void (*fn)(void *context, int64_t query, real *d, void *scratch);
+  cr_piece_fn piece_fn;
   void *context;
 } cr_stream;
 
@@ -44,6 +53,7 @@ size_t cr_stream_bytes(const cr_stream_shape *shape);
 void cr_stream_start(cr_stream *t, const cr_stream_shape *shape, const real *x, const real *y,
                      const int64_t *order, const int64_t *reference_order, void *scratch);
 void cr_stream_rows(cr_stream *t, cr_stream_fn fn, void *context);
+void cr_stream_pieces(cr_stream *t, cr_piece_fn fn, void *context);
 
 /* Laying out scratch: the next `count` numbers of `each` bytes, on a cache line of their own. base
  * may be NULL, to measure. */

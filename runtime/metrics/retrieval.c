@@ -29,8 +29,11 @@
  * little those of two rows overlap (kernels/jaccard.h): k-reciprocal re-ranking.
  *
  * Exact, and never more than a tile of queries by references in memory: only the R matches are
- * sorted, every other reference is counted at the place where it falls among them
- * (kernels/triplet_rows.h). Euclidean distances are compared squared. */
+ * sorted, and every other reference is counted at the place where it falls among them: one
+ * comparison for each match where they are few, a table (kernels/triplet_rows.h) where they are
+ * many. References are put in the order of their labels, so that matches are neighbours, and go by
+ * in pieces that stay in the cache (kernels/row_stream.h). Euclidean distances are compared
+ * squared. */
 #include <math.h>
 #include <string.h>
 
@@ -90,7 +93,8 @@ static const char *const stats[] = {
   [S_MRR_CLASS] = "mrr_class_average", NULL
 };
 
-enum { MOST_K = CR_MAX_DIMS };
+/* FEW: matches up to which each is compared with everything */
+enum { MOST_K = CR_MAX_DIMS, FEW = 24 };
 
 /* the rows of at_k */
 enum { HIT, SHARE_OF_RELEVANT, SHARE_OF_K, SHARE_OF_POSSIBLE, MAP_RELEVANT, MAP_POSSIBLE,
@@ -105,16 +109,35 @@ typedef struct work {
   void *stream;
 } work;
 
+/* What a query carries along its row. Columns are references in the order of their labels. */
+typedef struct seat {
+  cr_rank rank;
+  int64_t begin, end, R;        /* the columns of its label; matches among them */
+  int64_t own;                  /* the column of the query itself, or -1 */
+} seat;
+
+/* The parts of a query's block: its seat, the distances of its label's columns, the rank's own, and
+ * for re-ranking two rows. */
+typedef struct block { seat *seat; real *near; void *rank; real *row[2]; } block;
+
+static size_t block_of(const cr_call *c, int64_t largest, void *at, block *b) {
+  size_t used = 0;
+  int64_t N = c->in[HOOD] == NULL ? 0 : c->dim[c->in[REFERENCES] == NULL ? 'Q' : 'R'];
+  b->seat = cr_stream_take(at, &used, 1, sizeof(seat));
+  b->near = cr_stream_take(at, &used, largest, sizeof(real));
+  b->rank = cr_stream_take(at, &used, 1, cr_rank_bytes(largest));
+  for (int i = 0; i < 2; i++) b->row[i] = cr_stream_take(at, &used, N, sizeof(real));
+  return used;
+}
+
 static cr_stream_shape shape_of(const cr_call *c, int64_t largest) {
   bool same = c->in[REFERENCES] == NULL;
   cr_metric metric = (cr_metric)c->option[DISTANCE];
-  size_t rank_at = 0;
-  cr_stream_take(NULL, &rank_at, largest, sizeof(real));
-  size_t overlaps = c->in[HOOD] == NULL ? 0 : (size_t)c->dim[same ? 'Q' : 'R'];
+  block b;
   return (cr_stream_shape){
     .queries = c->dim['Q'], .references = same ? c->dim['Q'] : c->dim['R'], .width = c->dim['D'],
     .same = same, .metric = metric, .squared = metric == CR_EUCLIDEAN,
-    .row_bytes = rank_at + cr_rank_bytes(largest) + overlaps * sizeof(real)
+    .pieces = c->in[HOOD] == NULL, .row_bytes = block_of(c, largest, NULL, &b)
   };
 }
 
@@ -183,6 +206,7 @@ static bool check(cr_call *c, cr_error *err) {
 typedef struct job {
   cr_call *c;
   work *k;
+  cr_stream *stream;
   bool same;
   const int64_t *label, *reference_label;
   int64_t at[MOST_K];
@@ -231,55 +255,123 @@ static void score(const job *t, int64_t i, int64_t R, const int32_t *negatives) 
   for (int64_t l = 0; l < ks; l++) score_at(t, i, l, R, hits[l], precisions[l], gain[l]);
 }
 
-/* The row of a query: matches sorted, everything else counted at its place among them. */
-static void query(void *context, int64_t i, real *d, void *scratch) {
-  const job *t = context;
-  const work *k = t->k;
-  cr_call *c = t->c;
-  int64_t N = k->N, begin, end, R = 0;
-  size_t rank_at = 0;
-  real *u = cr_stream_take(scratch, &rank_at, k->largest, sizeof(real));
-  if (c->in[HOOD] != NULL)
-    cr_jaccard_row(&k->jaccard, i, t->same ? 0 : k->Q, N, d,
-                   (real *)(void *)((unsigned char *)scratch + rank_at +
-                                    cr_rank_bytes(k->largest)));
-  make_finite(N, d);
-  cr_label_slice(N, t->reference_label, k->order, t->label[i], &begin, &end);
-  for (int64_t s = begin; s < end; s++)
-    if (!(t->same && k->order[s] == i)) u[R++] = d[k->order[s]];
-  if (R == 0) {
-    cr_ints(c->out[FIRST])[i] = 0;
-    for (int o = R_PRECISION; o <= AVERAGE_PRECISION; o++) cr_reals(c->out[o])[i] = (real)NAN;
-    return;
+/* The query takes its seat: `near` holds the distances of its label's columns. False when it has no
+ * match. */
+static bool sit(const job *t, int64_t q, seat *s, real *near, void *rank) {
+  int64_t same = s->end - s->begin;
+  make_finite(same, near);
+  s->own = -1, s->R = 0;
+  for (int64_t m = 0; m < same; m++)
+    if (t->same && t->k->order[s->begin + m] == q) s->own = s->begin + m;
+    else near[s->R++] = near[m];
+  if (s->R == 0) return false;
+  cr_rank_start(&s->rank, s->R, near, rank);
+  memset(s->rank.histogram, 0, (size_t)(s->R + 1) * sizeof *s->rank.histogram);
+  return true;
+}
+
+/* The number, as given, of the match with the p-th smallest distance */
+static int64_t match_number(const job *t, const seat *s, int64_t p) {
+  int64_t column = s->begin + s->rank.order[p];
+  if (s->own >= 0 && column >= s->own) column++;
+  return t->k->order[column];
+}
+
+/* How many of d are below u, and how many are not above it */
+CR_VECTOR static void below(int64_t n, const real *restrict d, real u, int32_t *less,
+                            int32_t *upto) {
+  int32_t l = 0, e = 0;
+  for (int64_t j = 0; j < n; j++) l += d[j] < u, e += d[j] <= u;
+  *less = l, *upto = e;
+}
+
+/* One comparison for each match. False where distances are equal, which needs more. */
+static bool count_few(seat *s, int64_t n, const real *d) {
+  int32_t less[FEW], upto, *histogram = s->rank.histogram;
+  for (int64_t r = 0; r < s->R; r++) {
+    below(n, d, s->rank.u[r], &less[r], &upto);
+    if (upto != less[r]) return false;
   }
-  cr_rank rank;
-  cr_rank_start(&rank, R, u, (unsigned char *)scratch + rank_at);
-  memset(rank.histogram, 0, (size_t)(R + 1) * sizeof *rank.histogram);
-  /* matches and the query itself are no negatives: nan is before nothing */
-  for (int64_t m = begin; m < end; m++) d[k->order[m]] = (real)NAN;
-  /* the match u[m] is row order[begin + m], past the query itself */
-  int64_t own = t->same ? i : N;
-  for (int64_t first = 0; first < N; first += CR_RANK_CHUNK) {
+  for (int64_t r = 0; r < s->R; r++) histogram[r] += less[r] - (r > 0 ? less[r - 1] : 0);
+  return true;
+}
+
+/* Columns first .. first+n-1, none of them of the query's label, each at its place among the
+ * matches */
+static void count(const job *t, seat *s, int64_t first, int64_t n, const real *d) {
+  if (n <= 0 || (s->R <= FEW && count_few(s, n, d))) return;
+  for (int64_t begin = 0; begin < n; begin += CR_RANK_CHUNK) {
     real v[CR_RANK_CHUNK];
     int32_t place[CR_RANK_CHUNK], at[CR_RANK_CHUNK];
-    int64_t last = N - first < CR_RANK_CHUNK ? N : first + CR_RANK_CHUNK, some = 0;
-    for (int64_t j = first; j < last; j++) {      /* what is beyond the last match counts nowhere */
-      v[some] = d[j], at[some] = (int32_t)(j - first);
-      some += d[j] <= rank.u[R - 1];
+    int64_t last = n - begin < CR_RANK_CHUNK ? n : begin + CR_RANK_CHUNK, some = 0;
+    for (int64_t j = begin; j < last; j++) {      /* what is beyond the last match counts nowhere */
+      v[some] = d[j], at[some] = (int32_t)(j - begin);
+      some += d[j] <= s->rank.u[s->R - 1];
     }
-    cr_rank_places(&rank, some, v, place);
+    cr_rank_places(&s->rank, some, v, place);
     for (int64_t j = 0; j < some; j++) {
       int32_t p = place[j];
-      while (p > 0 && rank.u[p - 1] == v[j]) {
-        int64_t match = k->order[begin + rank.order[p - 1]];
-        if (match >= own) match = k->order[begin + rank.order[p - 1] + 1];
-        if (match < first + at[j]) break;         /* equal distances: the lower number first */
-        p--;
-      }
-      rank.histogram[p]++;
+      /* equal distances: the lower number first */
+      while (p > 0 && s->rank.u[p - 1] == v[j] &&
+             match_number(t, s, p - 1) > t->k->order[first + begin + at[j]]) p--;
+      s->rank.histogram[p]++;
     }
   }
-  score(t, i, R, rank.histogram);
+}
+
+/* Columns first .. first+n-1, whatever they are */
+static void count_piece(const job *t, seat *s, int64_t first, int64_t n, const real *d) {
+  int64_t until = s->begin < first + n ? s->begin : first + n;
+  int64_t from = s->end > first ? s->end : first;
+  count(t, s, first, until - first, d);
+  count(t, s, from, first + n - from, d + (from - first));
+}
+
+static void no_match(const job *t, int64_t q) {
+  cr_ints(t->c->out[FIRST])[q] = 0;
+  for (int o = R_PRECISION; o <= AVERAGE_PRECISION; o++)
+    cr_reals(t->c->out[o])[q] = (real)NAN;
+}
+
+/* A piece of the row of the query at place i of the queries in the order of their labels */
+static void piece(void *context, int64_t i, int64_t first, int64_t n, real *d, void *state) {
+  const job *t = context;
+  const work *k = t->k;
+  int64_t q = k->query_order[i];
+  block b;
+  block_of(t->c, k->largest, state, &b);
+  seat *s = b.seat;
+  if (first == 0) {
+    cr_label_slice(k->N, t->reference_label, k->order, t->label[q], &s->begin, &s->end);
+    const cr_pairs *pairs = &t->stream->pairs;
+    cr_pairs_products_piece(pairs, i, 1, s->begin, s->end - s->begin, b.near);
+    cr_pairs_piece(pairs, i, s->begin, s->end - s->begin, b.near);
+    if (!sit(t, q, s, b.near, b.rank)) no_match(t, q);
+  }
+  if (s->R == 0) return;
+  make_finite(n, d);
+  count_piece(t, s, first, n, d);
+  if (first + n == k->N) score(t, q, s->R, s->rank.histogram);
+}
+
+/* The whole row of query q, re-ranked first */
+static void reranked(void *context, int64_t q, real *d, void *state) {
+  const job *t = context;
+  const work *k = t->k;
+  block b;
+  block_of(t->c, k->largest, state, &b);
+  seat *s = b.seat;
+  cr_jaccard_row(&k->jaccard, q, t->same ? 0 : k->Q, k->N, d, b.row[0]);
+  for (int64_t j = 0; j < k->N; j++) b.row[1][j] = d[k->order[j]];
+  make_finite(k->N, b.row[1]);
+  cr_label_slice(k->N, t->reference_label, k->order, t->label[q], &s->begin, &s->end);
+  memcpy(b.near, b.row[1] + s->begin, (size_t)(s->end - s->begin) * sizeof *b.near);
+  if (!sit(t, q, s, b.near, b.rank)) {
+    no_match(t, q);
+    return;
+  }
+  count_piece(t, s, 0, k->N, b.row[1]);
+  score(t, q, s->R, s->rank.histogram);
 }
 
 /* ---- means ----------------------------------------------------------------------------------- */
@@ -352,9 +444,13 @@ static void forward(cr_call *c) {
   cr_label_order(k.N, t.reference_label, k.order, k.spare);
   cr_label_order(k.Q, t.label, k.query_order, k.spare);
   cr_stream stream;
+  t.stream = &stream;
   cr_stream_start(&stream, &shape, cr_reals(c->in[EMBEDDINGS]),
-                  t.same ? NULL : cr_reals(c->in[REFERENCES]), NULL, NULL, k.stream);
-  cr_stream_rows(&stream, query, &t);
+                  t.same ? NULL : cr_reals(c->in[REFERENCES]),
+                  shape.pieces ? k.query_order : NULL, shape.pieces ? k.order : NULL, k.stream);
+  if (!shape.pieces) cr_stream_rows(&stream, reranked, &t);
+  else if (k.N > 0) cr_stream_pieces(&stream, piece, &t);
+  else for (int64_t q = 0; q < k.Q; q++) no_match(&t, q);
   summarise(&t);
 }
 
