@@ -13,7 +13,7 @@ local cfg = crun.config {
   writers = { train = 150, test = 100 },                    -- of the generated digits; each writes every digit twice
   points = { 8, least = 2, help = "points a generated digit is resampled to; the UCI digits have 8" },
   k      = { 3, least = 1, help = "neighbours that vote, and target neighbours" },
-  margin = { 0.3, help = "squared distance by which impostors shall be further; inputs have mean squared distance 1" },
+  margin = { 0.1, help = "squared distance by which impostors shall be further; inputs have mean squared distance 1" },
   mu     = 0.5,
   batch  = { 1000, least = 2 },
   lr     = 0.02,
