@@ -12,7 +12,7 @@ LDLIBS  := -llua5.4 -lopenblas -lpng -lyaml -lsqlite3 -lturbojpeg -lz -lm -lpthr
 
 # Debian packages: to build and run, and those that only the tests need
 PACKAGES := gcc make libc6-dev liblua5.4-dev libopenblas-dev libpng-dev libyaml-dev \
-  libsqlite3-dev libturbojpeg0-dev zlib1g-dev
+  libsqlite3-dev libturbojpeg0-dev zlib1g-dev libjs-chart.js
 TEST_PACKAGES := lua-busted lua5.4 libcmocka-dev
 
 # make V=1 shows whole commands

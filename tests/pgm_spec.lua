@@ -54,7 +54,7 @@ describe("PGM and PPM", function()
       ["P5 1 1 255x\1"] = "expected a blank behind the largest value",
       ["P5 1"] = "expected the height, but the file ends",
       ["P4 1 1 \1"] = "expected P2, P3, P5 or P6",
-      ["GIF89a"] = "not an image: expected a PNG, PGM or PPM file",
+      ["GIF89a"] = "not an image: expected a PNG, JPEG, PGM or PPM file",
       [""] = "not an image",
     } do
       assert.matches(expected, message(fs.decode_image, text))

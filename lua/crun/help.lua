@@ -24,7 +24,8 @@ examples
   crun help loss triplet                                 formula, options and defaults of a loss
 
 commands
-  sweep PLAN.yaml          settings against each other: tuned alike, tested with fresh seeds
+  sweep PLAN.yaml          settings against each other: tuned alike, tested with fresh seeds;
+                           also  sweep status|stop|resume|retry SWEEP,  -p lr=1e-2,1e-3
   compare SWEEP|RUN ...    which is best, by how much, is it noise;  --cost --json --fail-if
   report SWEEP|RUN ...     the same and more as one HTML page;  -o FILE
   runs [FILTER ...]        the runs of --out (runs/): loss=triplet lr<1e-3 state:failed since:2d
@@ -35,7 +36,9 @@ commands
   resume RUN               go on with a stopped run: its own script, its settings, the same bits
   db rebuild|check         the index of the runs, made from their folders
   doctor                   what this machine gives crun, and what is wrong with it
-  bench losses             time and memory of losses and miners;  --b 64,256 --threads 1,2 --json
+  bench [WORK ...]         training steps, inference, start;  --against torch --threads 1,2 --json
+  bench losses, limits     each loss and miner over B (--b 64,256); what the machine gives
+  data list|show|verify|fetch NAME    public data sets: whose, is it whole, get it
   docs losses              prints docs/losses.md: every loss, its formula and its cost
   types                    prints type stubs for the Lua language server
   check loss NAME|FILE.lua does a loss stand up: gradient, order, edges, nan, time and memory
@@ -85,7 +88,8 @@ local CALL <const> = { ops = "crun.%s", losses = "crun.losses.%s", miners = "cru
 local MODULES <const> = { "nn", "optim", "sampler", "schedule", "eval", "pca", "plot", "run",
   "config", "imagefolder", "checkpoint", "options", "inspect", "ui", "progress", "losses", "miners",
   "proxy", "relation", "distances", "reducers", "regularizers", "probe", "bench", "docs",
-  "stats", "compare", "health", "export" }
+  "stats", "compare", "health", "export", "sweep", "search", "datasets", "imageset", "loader",
+  "report", "evidence", "study" }
 -- other words for them
 local ALIASES <const> = { optimiser = "optim", optimizer = "optim", optimisers = "optim",
   optimizers = "optim", samplers = "sampler", schedules = "schedule", distance = "distances",
@@ -210,7 +214,14 @@ local function module_help(name, wanted)
 end
 
 -- names a module has from another file, or from C
-local PARTS <const> = { nn = { GRU = "nn/recurrent", LSTM = "nn/recurrent", RNN = "nn/recurrent" } }
+local PARTS <const> = {
+  nn = { GRU = "nn/recurrent", LSTM = "nn/recurrent", RNN = "nn/recurrent",
+    BasicBlock = "nn/resnet", ResNet = "nn/resnet" },
+  datasets = { mnist = "datasets/mnist", pendigits = "datasets/pendigits", lfw = "datasets/lfw",
+    omniglot = "datasets/omniglot", omniglot_runs = "datasets/omniglot",
+    omniglot_strokes = "datasets/omniglot", cifar10 = "datasets/cifar10",
+    features = "datasets/features" },
+}
 
 local function elsewhere(module, name)
   local part = PARTS[module] and PARTS[module][name]

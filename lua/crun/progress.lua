@@ -32,7 +32,7 @@ function M.new(epochs, first)
   local now = cio.monotonic()
   return setmetatable({
     shows = M.kind(), epochs = epochs, first = first or 0, begun = now, shown = now, drawn = false,
-    means = {}, images = 0, seconds = 0, last = {},
+    means = {}, images = 0, seconds = 0, waited = 0, last = {},
   }, M)
 end
 
@@ -53,7 +53,7 @@ end
 --- Opens epoch number `epoch` with `steps` steps (nil: not known).
 function M:open_epoch(epoch, steps)
   self.epoch, self.steps, self.step = epoch, steps, 0
-  self.images, self.seconds, self.since = 0, 0, cio.monotonic()
+  self.images, self.seconds, self.waited, self.since = 0, 0, 0, cio.monotonic()
   self.means, self.last = {}, {}
 end
 
@@ -101,6 +101,8 @@ function M:pieces(at_end)
   end
   if self.images > 0 and self.seconds > 0 then
     p[#p + 1] = grouped(self.images / self.seconds) .. " images/s"
+    local share = 100 * self.waited / self.seconds
+    if share >= 1 and self.waited > 0.05 then p[#p + 1] = ("data %.0f %%"):format(share) end
   end
   if at_end then
     local names = {}
@@ -153,9 +155,10 @@ function M:clear()
   self.drawn = false
 end
 
---- A step of `images` images that took `seconds` is done.
-function M:advance(step, images, seconds)
+--- A step of `images` images that took `seconds` is done; `waited` of them for its batch.
+function M:advance(step, images, seconds, waited)
   self.step, self.images, self.seconds = step, self.images + (images or 0), self.seconds + seconds
+  self.waited = self.waited + (waited or 0)
   local now = cio.monotonic()
   if self.shows == "bar" and now - self.shown >= REDRAW_SECONDS then
     self.shown = now

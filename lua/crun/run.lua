@@ -616,7 +616,7 @@ function Run:steps(source, state, control, closing)
   if self.loop <= place.loop then return function() end end
   local skip = place.step_in_loop
   local f, s, c, close, total = open_source(self, source, state, control, closing, skip)
-  local bar, began, images = self.bar, nil, 0
+  local bar, began, images, waited = self.bar, nil, 0, 0
   if self.loop == 1 and bar then bar.steps = total end
   self.in_loop = true
 
@@ -641,12 +641,16 @@ function Run:steps(source, state, control, closing)
       place.step, place.step_in_epoch = place.step + 1, place.step_in_epoch + 1
       place.step_in_loop = place.step_in_loop + 1
       self.images, self.step_seconds = self.images + images, self.step_seconds + now - began
-      if bar then bar:advance(place.step_in_epoch, images, now - began) end
+      if bar then bar:advance(place.step_in_epoch, images, now - began, waited) end
       self:poll(true)
       if self.save_every and now - self.clock > self.save_every then self:save() end
     end
     began = now
-    return pass(f(s, c))
+    local function arrived(...)                        -- what a loader makes the step wait
+      waited = cio.monotonic() - now
+      return pass(...)
+    end
+    return arrived(f(s, c))
   end
 
   local closer = setmetatable({}, { __close = function(_, err)

@@ -272,7 +272,6 @@ static void add(lua_State *L, const char *prefix, const char *name, lua_CFunctio
   lua_setfield(L, -2, name);
 }
 
-void cr_bind_archive_open(lua_State *L, int crun);
 
 void cr_bind_archive_open(lua_State *L, int crun) {
   luaL_newmetatable(L, HOLD);

@@ -42,6 +42,12 @@ void cr_bind_push_maker(lua_State *L, const cr_op_info *info); /* f { options } 
 void cr_bind_rng_open(lua_State *L, int crun);
 void cr_bind_system_open(lua_State *L, int crun);      /* memory, threads, signals, fail, version */
 int cr_bind_io(lua_State *L);                          /* pushes crun.io */
+void cr_bind_process_open(lua_State *L, int crun);     /* crun.process: programs started and watched */
+void cr_bind_yaml_open(lua_State *L, int crun);        /* crun.yaml */
+void cr_bind_db_open(lua_State *L, int crun);          /* crun.db: SQLite */
+void cr_bind_archive_open(lua_State *L, int crun);     /* crun.archive: gzip, zip, IDX, JPEG, CSV */
+void cr_bind_loader_open(lua_State *L, int crun);      /* samples made ahead on threads */
+void cr_bind_probe_open(lua_State *L, int crun);       /* what the machine can do */
 int cr_bind_open(lua_State *L);                        /* luaopen_crun_core */
 
 /* The rng at index, which the caller may advance; raises when it is none. */

@@ -20,6 +20,7 @@
 #include "io/image.h"
 #include "io/npy.h"
 #include "io/pgm.h"
+#include "io/jpeg.h"
 #include "io/png.h"
 #include "io/safetensors.h"
 #include "kernels/crc32c.h"
@@ -109,7 +110,8 @@ static cr_tensor *any_image(const void *bytes, size_t n, int64_t max_pixels, cr_
   const unsigned char *p = bytes;
   if (n >= 1 && p[0] == 0x89) return cr_png_read(bytes, n, max_pixels, err);
   if (n >= 1 && p[0] == 'P') return cr_pgm_read(bytes, n, max_pixels, err);
-  cr_fail(err, CR_EFORMAT, "not an image: expected a PNG, PGM or PPM file");
+  if (n >= 1 && p[0] == 0xff) return cr_jpeg_read(bytes, n, max_pixels, err);
+  cr_fail(err, CR_EFORMAT, "not an image: expected a PNG, JPEG, PGM or PPM file");
   return NULL;
 }
 

@@ -281,7 +281,6 @@ static int call(lua_State *L) {
   return 1;
 }
 
-void cr_bind_loader_open(lua_State *L, int crun);
 
 void cr_bind_loader_open(lua_State *L, int crun) {
   static const luaL_Reg methods[] = {

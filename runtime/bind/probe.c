@@ -167,7 +167,6 @@ static int conv_rate(lua_State *L) {
   return 2;
 }
 
-void cr_bind_probe_open(lua_State *L, int crun);
 
 void cr_bind_probe_open(lua_State *L, int crun) {
   static const luaL_Reg functions[] = {

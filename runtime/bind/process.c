@@ -27,7 +27,6 @@
 
 extern char **environ;
 
-void cr_bind_process_open(lua_State *L, int crun);
 
 static const char LOCK[] = "crun.process.lock";
 

@@ -19,7 +19,6 @@ static int document_gc(lua_State *L) {
   return 0;
 }
 
-void cr_bind_yaml_open(lua_State *L, int crun);
 
 static int raise_at(lua_State *L, cr_error *err) {
   const char *source = lua_tostring(L, 2);
