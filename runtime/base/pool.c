@@ -1,8 +1,11 @@
 /* pool.c - see pool.h
  *
- * One job at a time. The caller publishes it by raising `epoch`; workers that are still spinning see it at once, sleeping
- * ones are woken. Blocks are handed out by one atomic counter, so an uneven block costs nothing but itself. A worker
- * spins for some microseconds after a job, since the next one usually follows, and then sleeps. */
+ * One job at a time. The caller publishes it as a ticket: the number of the job and how many of its blocks are still to be
+ * taken, in one word. Whoever takes a block, the caller too, lowers that word by one, which succeeds only while the job is
+ * the one he knows; so an uneven block costs nothing but itself, and a worker that comes late finds nothing and does no
+ * harm. The caller waits for blocks that were taken, never for workers: if they sleep, or the processor is somebody
+ * else's, it does the work alone. A worker spins for some microseconds after a job, since the next one usually follows,
+ * and then sleeps. */
 #define _GNU_SOURCE
 #include "base/pool.h"
 
@@ -12,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SPIN_ROUNDS = 4000 };          /* about 30 microseconds of `pause` */
+enum { SPIN_ROUNDS = 4000 };          /* 30 to 80 microseconds of `pause` */
 
 static int wanted_threads;            /* 0: not asked yet */
 static int workers;                   /* threads started, the caller not counted */
@@ -26,9 +29,8 @@ static struct {
   void *context;
   int64_t blocks;
 } job;
-static _Atomic int64_t next_block;
-static _Atomic int busy;              /* workers that have not finished this job */
-static _Atomic uint64_t epoch;        /* a new value: a new job, or time to stop */
+static _Atomic uint64_t ticket;       /* number of the job << 32 | blocks left */
+static _Atomic int64_t done;          /* blocks of this job that are finished */
 static _Atomic int sleepers;
 static _Atomic bool stopping;
 
@@ -38,56 +40,66 @@ static void pause_briefly(void) {
 #endif
 }
 
-static void run_blocks(int worker) {
+static uint32_t number_of(uint64_t t) { return (uint32_t)(t >> 32); }
+static uint32_t left_of(uint64_t t) { return (uint32_t)t; }
+
+/* Blocks of job `number` for as long as there are any. What `job` holds is read only with a block in hand: until that is
+ * done, the job cannot change. */
+static void run_blocks(uint32_t number, int worker) {
+  uint64_t t = atomic_load(&ticket);
   self = worker;
-  for (;;) {
-    int64_t block = atomic_fetch_add_explicit(&next_block, 1, memory_order_relaxed);
-    if (block >= job.blocks) break;
-    job.fn(job.context, block, worker);
+  while (number_of(t) == number && left_of(t) > 0) {
+    if (!atomic_compare_exchange_weak(&ticket, &t, t - 1)) continue;
+    job.fn(job.context, job.blocks - left_of(t), worker);
+    atomic_fetch_add_explicit(&done, 1, memory_order_release);
+    t = atomic_load(&ticket);
   }
   self = -1;
 }
 
-static void wait_for_epoch(uint64_t seen) {
+static uint32_t wait_for_job(uint32_t seen) {
   for (int i = 0; i < SPIN_ROUNDS; i++) {
-    if (atomic_load_explicit(&epoch, memory_order_acquire) != seen) return;
+    uint32_t number = number_of(atomic_load_explicit(&ticket, memory_order_acquire));
+    if (number != seen) return number;
     pause_briefly();
   }
   pthread_mutex_lock(&lock);
   atomic_fetch_add(&sleepers, 1);
-  while (atomic_load(&epoch) == seen) pthread_cond_wait(&wake, &lock);
+  while (number_of(atomic_load(&ticket)) == seen) pthread_cond_wait(&wake, &lock);
   atomic_fetch_sub(&sleepers, 1);
   pthread_mutex_unlock(&lock);
+  return number_of(atomic_load(&ticket));
 }
 
-typedef struct { int worker; uint64_t seen; } start;
+typedef struct { int worker; uint32_t seen; } start;
 static start starts[CR_POOL_MAX_THREADS];
 
 static void *worker_main(void *argument) {
   start *s = argument;
-  uint64_t seen = s->seen;
+  uint32_t seen = s->seen;
   for (;;) {
-    wait_for_epoch(seen);
-    seen = atomic_load(&epoch);
+    seen = wait_for_job(seen);
     if (atomic_load(&stopping)) return NULL;
-    run_blocks(s->worker);
-    atomic_fetch_sub_explicit(&busy, 1, memory_order_release);
+    run_blocks(seen, s->worker);
   }
 }
 
-static void announce(void) {
-  atomic_fetch_add(&epoch, 1);
+/* A new job of so many blocks. Returns its number. */
+static uint32_t announce(uint32_t blocks) {
+  uint32_t number = number_of(atomic_load(&ticket)) + 1;
+  atomic_store(&ticket, (uint64_t)number << 32 | blocks);
   if (atomic_load(&sleepers) > 0) {
     pthread_mutex_lock(&lock);
     pthread_cond_broadcast(&wake);
     pthread_mutex_unlock(&lock);
   }
+  return number;
 }
 
 static void stop_workers(void) {
   if (workers == 0) return;
   atomic_store(&stopping, true);
-  announce();
+  announce(0);
   for (int i = 0; i < workers; i++) pthread_join(thread[i], NULL);
   atomic_store(&stopping, false);
   workers = 0;
@@ -96,7 +108,7 @@ static void stop_workers(void) {
 /* A thread that cannot be started is done without: the same results, slower. */
 static void start_workers(int count) {
   while (workers < count) {
-    starts[workers] = (start){ workers + 1, atomic_load(&epoch) };
+    starts[workers] = (start){ workers + 1, number_of(atomic_load(&ticket)) };
     if (pthread_create(&thread[workers], NULL, worker_main, &starts[workers]) != 0) return;
     workers++;
   }
@@ -123,7 +135,7 @@ bool cr_pool_set_threads(int threads, cr_error *err) {
 }
 
 void cr_pool_run(int64_t blocks, cr_block_fn fn, void *context) {
-  if (self >= 0 || blocks <= 1 || cr_pool_threads() == 1) {
+  if (self >= 0 || blocks <= 1 || blocks > UINT32_MAX || cr_pool_threads() == 1) {
     int worker = self >= 0 ? self : 0;
     for (int64_t b = 0; b < blocks; b++) fn(context, b, worker);
     return;
@@ -132,12 +144,10 @@ void cr_pool_run(int64_t blocks, cr_block_fn fn, void *context) {
   job.fn = fn;
   job.context = context;
   job.blocks = blocks;
-  atomic_store_explicit(&next_block, 0, memory_order_relaxed);
-  atomic_store_explicit(&busy, workers, memory_order_release);
-  announce();
-  run_blocks(0);
-  /* the others may be in their last block; should they not even be running, let them */
-  for (int i = 0; atomic_load_explicit(&busy, memory_order_acquire) > 0; i++) {
+  atomic_store(&done, 0);
+  run_blocks(announce((uint32_t)blocks), 0);
+  /* the others may be in their last block; should they not be running, let them */
+  for (int i = 0; atomic_load_explicit(&done, memory_order_acquire) < blocks; i++) {
     pause_briefly();
     if (i > SPIN_ROUNDS) sched_yield();
   }
