@@ -43,12 +43,12 @@ static inline void put(real *c, vector value, bool add) {
   *to = value;
 }
 
-/* C (rows x columns vectors) = or += one chunk. The accumulators are named one by one: as an array
- * gcc 12 spills them, and the tile falls to a third of its speed. `rows` and `columns` are
- * constants where this is inlined. */
+/* C (rows x columns vectors) = or += one chunk. ldb 0: b is a packed panel, as wide as the tile. The
+ * accumulators are named one by one: as an array gcc 12 spills them, and the tile falls to a third
+ * of its speed. `rows` and `columns` are constants where this is inlined. */
 static inline __attribute__((always_inline)) void
 tile(const int rows, const int columns, int64_t k, const real *restrict a, const real *restrict b,
-     int64_t b_step, real *restrict c, int64_t ldc, bool add) {
+     int64_t ldb, real *restrict c, int64_t ldc, bool add) {
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 #define ZERO(i) vector x##i = { 0 }, y##i = { 0 }, z##i = { 0 };
 #define STEP(i) if (rows > i) {                             \
@@ -61,36 +61,40 @@ tile(const int rows, const int columns, int64_t k, const real *restrict a, const
     if (columns > 1) put(c + i * ldc + LANES, y##i, add);   \
     if (columns > 2) put(c + i * ldc + 2 * LANES, z##i, add); \
   }
-  EACH_ROW(ZERO)
-  for (int64_t p = 0; p < k; p++) {
-    const loose_vector *row = (const loose_vector *)b;
-    vector b0 = row[0], b1 = b0, b2 = b0;
-    if (columns > 1) b1 = row[1];
-    if (columns > 2) b2 = row[2];
-    EACH_ROW(STEP)
-    a += rows, b += b_step;
+#define WALK(TYPE, NEXT)                                    \
+  for (int64_t p = 0; p < k; p++) {                         \
+    const TYPE *row = (const TYPE *)b;                      \
+    vector b0 = row[0], b1 = b0, b2 = b0;                   \
+    if (columns > 1) b1 = row[1];                           \
+    if (columns > 2) b2 = row[2];                           \
+    EACH_ROW(STEP)                                          \
+    a += rows, b += NEXT;                                   \
   }
+  EACH_ROW(ZERO)
+  if (ldb == 0) { WALK(vector, columns * LANES) }
+  else          { WALK(loose_vector, ldb) }
   EACH_ROW(STORE)
 #undef EACH_ROW
 #undef ZERO
 #undef STEP
+#undef WALK
 #undef STORE
 }
 
-static void tile_of(int rows, int columns, int64_t k, const real *a, const real *b, int64_t b_step,
+static void tile_of(int rows, int columns, int64_t k, const real *a, const real *b, int64_t ldb,
                     real *c, int64_t ldc, bool add) {
   switch (rows / 4 * 4 + columns) {
-    case 5: tile(4, 1, k, a, b, b_step, c, ldc, add); return;
-    case 6: tile(4, 2, k, a, b, b_step, c, ldc, add); return;
-    case 9: tile(8, 1, k, a, b, b_step, c, ldc, add); return;
-    case 10: tile(8, 2, k, a, b, b_step, c, ldc, add); return;
+    case 5: tile(4, 1, k, a, b, ldb, c, ldc, add); return;
+    case 6: tile(4, 2, k, a, b, ldb, c, ldc, add); return;
+    case 9: tile(8, 1, k, a, b, ldb, c, ldc, add); return;
+    case 10: tile(8, 2, k, a, b, ldb, c, ldc, add); return;
 #if GEMM_ROWS > 8
-    case 13: tile(12, 1, k, a, b, b_step, c, ldc, add); return;
-    case 14: tile(12, 2, k, a, b, b_step, c, ldc, add); return;
+    case 13: tile(12, 1, k, a, b, ldb, c, ldc, add); return;
+    case 14: tile(12, 2, k, a, b, ldb, c, ldc, add); return;
 #endif
 #if GEMM_COLUMNS > 2
-    case 7: tile(4, 3, k, a, b, b_step, c, ldc, add); return;
-    case 11: tile(8, 3, k, a, b, b_step, c, ldc, add); return;
+    case 7: tile(4, 3, k, a, b, ldb, c, ldc, add); return;
+    case 11: tile(8, 3, k, a, b, ldb, c, ldc, add); return;
 #endif
   }
 }
@@ -147,13 +151,12 @@ static void row_of_tiles(int64_t m, int64_t n, int64_t k, int64_t rows,
   for (int64_t j = 0; j < n; j += COLUMNS) {
     int64_t wide = least(COLUMNS, n - j), columns = round_up(wide, LANES);
     const real *b = all_b + (ldb > 0 ? j : j*k);
-    int64_t b_step = ldb > 0 ? ldb : columns;
     if (m == rows && wide == columns) {
-      tile_of((int)rows, (int)(columns / LANES), k, packed_a, b, b_step, c + j, ldc, add);
+      tile_of((int)rows, (int)(columns / LANES), k, packed_a, b, ldb, c + j, ldc, add);
       continue;
     }
     real scrap[ROWS * COLUMNS] __attribute__((aligned(64)));
-    tile_of((int)rows, (int)(columns / LANES), k, packed_a, b, b_step, scrap, COLUMNS, false);
+    tile_of((int)rows, (int)(columns / LANES), k, packed_a, b, ldb, scrap, COLUMNS, false);
     for (int64_t i = 0; i < m; i++) {
       real *to = c + i*ldc + j;
       const real *of = scrap + i*COLUMNS;
