@@ -10,6 +10,7 @@ local function fake_run()
   local run = { path = path, values = {} }
   function run:writing(_, f, ...) return f(...) end
   function run:summary(values) for k, v in pairs(values) do self.values[k] = v end end
+  function run:histogram(values, prefix) for k, v in pairs(values) do self.values[prefix .. k] = v end end
   return run
 end
 

@@ -187,6 +187,9 @@ describe("a run that ends badly", function()
       "run:log { loss = 'x' }")
     refuses("run:log: loss must be one number, got a tensor of 3",
       "run:log { loss = crun.zeros(3) }")
+    refuses("run:histogram: expected a table like { weights = tensor }, got nothing",
+      "run:histogram()")
+    refuses("run:histogram: w must be a tensor, got 3", "run:histogram { w = 3 }")
     refuses("run:steps: goes inside `for epoch in run:epochs(n) do`", "run:steps(3)")
     refuses("run:epochs: the number of epochs must be a whole number, got a string \"3\"",
       "run:epochs('3')")

@@ -253,7 +253,7 @@ function M.measure(z, labels, distance)
     out.panels, panel_rows = panels_of(z, numbers, first:totable(), distance)
   end
   spread_of(out, z)
-  return out, panel_rows
+  return out, panel_rows, same, different
 end
 
 local function check(where, opts)
@@ -288,7 +288,8 @@ end
 
 --- run:embeddings(name, { embeddings =, labels =, images =, distance = "euclidean" }): the files
 -- above; again with the same name replaces what was there. images: uint8, or reals. Also puts
--- NAME/effective_rank and NAME/spread into the summary. Returns the numbers.
+-- NAME/effective_rank and NAME/spread into the summary, and the distances as histograms into the
+-- event file. Returns the numbers.
 function M.write(run, name, opts)
   local where = "run:embeddings"
   options.check_value(where, "name", name, "string")
@@ -296,7 +297,7 @@ function M.write(run, name, opts)
     crun.fail(where, ("the name must be letters, digits, '_', '-' and '.', got '%s'"):format(name))
   end
   local z, o = check(where, opts)
-  local numbers, panel_rows = M.measure(z, o.labels, o.distance)
+  local numbers, panel_rows, same, different = M.measure(z, o.labels, o.distance)
   local rows = evenly(z:size(1), MOST_POINTS)
   local at = crun.int(rows)
   run:writing("the evidence", function()
@@ -311,6 +312,7 @@ function M.write(run, name, opts)
     all.sets[name] = numbers
     cio.write_file(run.path .. "/evidence.json", cio.json_encode(all) .. "\n")
   end)
+  run:histogram({ same = same, different = different }, name .. "/distance_")
   run:summary { [name .. "/effective_rank"] = numbers.effective_rank, [name .. "/spread"] =
     numbers.spread }
   return numbers

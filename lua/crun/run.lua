@@ -726,6 +726,23 @@ function Run:log(values, prefix)
   return self
 end
 
+--- Histograms of tensors by name, for TensorBoard alone: { ["weights/head"] = head.weight }, at the
+-- present step. NaN and infinities are left out.
+function Run:histogram(values, prefix)
+  if type(values) ~= "table" or options.kind(values) ~= "table" then
+    crun.fail("run:histogram", "expected a table like { weights = tensor }, got " ..
+      options.say(values))
+  end
+  for _, key in ipairs(options.sorted_keys(values)) do
+    local name = (prefix or "") .. key
+    trials.check_name("run:histogram", name)
+    options.check_value("run:histogram", name, values[key], "tensor")
+    self:writing("the event file", self.events.histogram, self.events, name, values[key],
+      self:step())
+  end
+  return self
+end
+
 --- What was logged under some names, from metrics.jsonl (so of a resumed run the whole): name ->
 -- { step = { ... }, value = { ... } }, empty lists where nothing was.
 function Run:history(names)
