@@ -23,7 +23,7 @@ local cfg = crun.config {
   loss      = { contrastive = { neg_margin = 0.8 }, triplet = { margin = 0.4, mine = "hard" }, supcon = { temperature = 0.1 } },
   augment   = { flip = 0.5, shift = 0.04, scale = 0.08, rotation = 6.0, brightness = 0.1, contrast = 0.3 },
   lr        = 2e-3,
-  steps     = { 150, least = 1 },
+  steps     = { 200, least = 1 },
   k         = { 5, least = 1, help = "neighbours that vote" },
   seed      = 1,
   seeds     = { 3, least = 1, help = "how many trainings of each" },
