@@ -12,7 +12,7 @@ local study, language = require "crun.study", require "crun.language"
 local cfg = crun.config {
   data      = { "generated", help = "'generated', or a text file" },
   questions = { "", help = "a file of analogies, four words a line" },
-  sentences = { 8000, least = 10, help = "of the made-up language" },
+  sentences = { 2000, least = 10, help = "of the made-up language" },
   least     = { 5, least = 1, help = "times a word must come" },
   dim       = { 40, least = 2, help = "width of the vectors" },
   window    = { 4, least = 1 },
@@ -21,7 +21,7 @@ local cfg = crun.config {
   power     = { 0.75, least = 0, help = "negatives are drawn by counts to this power" },
   batch     = 2048,
   lr        = 0.01,
-  epochs    = { 4, least = 1 },
+  epochs    = { 8, least = 1 },
   seed      = 1,
   seeds     = { 3, least = 1, help = "how many languages and trainings" },
   quick     = false,
