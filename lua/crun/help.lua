@@ -39,7 +39,7 @@ commands
   bench [WORK ...]         training steps, inference, start;  --against torch --threads 1,2 --json
   bench losses, limits     each loss and miner over B (--b 64,256); what the machine gives
   data list|show|verify|fetch NAME    public data sets: whose, is it whole, get it
-  docs losses              prints docs/losses.md: every loss, its formula and its cost
+  docs losses|performance  prints docs/losses.md, docs/performance.md with their tables made anew
   types                    prints type stubs for the Lua language server
   check loss NAME|FILE.lua does a loss stand up: gradient, order, edges, nan, time and memory
   help [TOPIC [NAME]]      help runs, help loss, metric, op, data, optim, nn, run, config, exit ...
@@ -88,7 +88,7 @@ local CALL <const> = { ops = "crun.%s", losses = "crun.losses.%s", miners = "cru
 local MODULES <const> = { "nn", "optim", "sampler", "schedule", "eval", "pca", "plot", "run",
   "config", "imagefolder", "checkpoint", "options", "inspect", "ui", "progress", "losses", "miners",
   "proxy", "relation", "distances", "reducers", "regularizers", "probe", "bench", "docs",
-  "stats", "compare", "health", "export", "sweep", "search", "datasets", "imageset", "loader",
+  "stats", "compare", "health", "export", "search", "datasets", "imageset", "loader",
   "report", "evidence", "study" }
 -- other words for them
 local ALIASES <const> = { optimiser = "optim", optimizer = "optim", optimisers = "optim",

@@ -1,4 +1,33 @@
---- sweep.lua - crun sweep: compare fairly, with one file and one command
+--- crun sweep: settings against each other, tuned alike, tested with fresh seeds
+--
+-- usage: crun sweep PLAN.yaml [KEY=VALUE ...]               run a plan, or go on with it
+--        crun sweep SCRIPT.lua -p lr=1e-2,1e-3 [-p ...]     every combination, without a file
+--        crun sweep status|stop|resume|retry SWEEP          SWEEP: a folder, its name or how it begins
+--
+-- KEY=VALUE   a setting of every trial, over those of `fixed`
+-- --dry-run   check the plan and the script's settings, list the trials, estimate the time, end
+-- --name NAME the folder's name in --out (runs/); default: the plan's
+-- --jobs N    trials at a time (as many as there are cores);  --threads T  threads of each (1)
+-- --memory SIZE, --max-time TIME   of one trial; what passes it has failed
+-- --extend    take a plan that has more variants, seeds, folds or trials than when the sweep began
+-- --metric NAME, --seeds 1,2,3     with -p: what is compared (val/map@r), which seeds (1)
+--
+-- exit codes: 0 done, 3 a bad plan, 7 done and some trials failed, 74 the disk refused, 75 stopped
+-- then: crun compare SWEEP, crun report SWEEP
+--
+-- The plan (lua/crun/sweep/plan.lua has every key; experiments/sweeps/losses_faces.yaml is one):
+--
+--   script: experiments/losses_faces.lua
+--   metric: {name: val/map@r, goal: max}           # what selects; from validation data
+--   fixed: {epochs: 20, batch: {people: 8}}        # settings of every trial
+--   shared:                                        # searched for every variant, in the same space
+--     lr: {log_uniform: [1e-4, 1e-2]}              # also uniform, int: [1, 9], choice: [a, b]
+--   variants:                                      # what is compared, each with options of its own
+--     triplet: {loss: triplet, loss.margin: {choice: [0.1, 0.2]}}
+--     arcface: {loss: arcface, loss.scale: 32}
+--   tune: {trials_per_variant: 12, method: random, seed: 1, prune: {method: asha, min: 3, factor: 3}}
+--   final: {seeds: [11, 12, 13], report: [test/map@r]}
+--   launcher: {jobs: 2, threads: 1, memory: 2G, max_time: 1h, retries: 1}
 local crun = require "crun"
 local cli = require "crun.cli"
 local config = require "crun.config"
@@ -7,22 +36,6 @@ local sweeps = require "crun.sweep"
 local trials = require "crun.sweep.trial"
 local ui = require "crun.ui"
 local cio = crun.io
-
-local HELP <const> = [==[
-usage: crun sweep PLAN.yaml [KEY=VALUE ...]               run a plan, or go on with it
-       crun sweep SCRIPT.lua -p lr=1e-2,1e-3 [-p ...]     every combination, without a file
-       crun sweep status|stop|resume|retry SWEEP          SWEEP: a folder, its name or how it begins
-
-KEY=VALUE   a setting of every trial, over those of `fixed`
---dry-run   check the plan and the script's settings, list the trials, estimate the time, end
---name NAME the folder's name in --out (runs/); default: the plan's
---jobs N    trials at a time (as many as there are cores);  --threads T  threads of each (1)
---memory SIZE, --max-time TIME   of one trial; what passes it has failed
---extend    take a plan that has more variants, seeds, folds or trials than when the sweep began
---metric NAME, --seeds 1,2,3     with -p: what is compared (val/map@r), which seeds (1)
-
-exit codes: 0 done, 3 a bad plan, 7 done and some trials failed, 74 the disk refused, 75 stopped
-then: crun compare SWEEP, crun report SWEEP]==]
 
 local function integer(given, key)
   if given[key] == nil then return end
@@ -216,7 +229,7 @@ return function(args)
     ["max-time"] = true, name = true, out = true, metric = true, seeds = true, progress = true,
     extend = false, ["dry-run"] = false, help = false })
   local word = table.remove(left, 1)
-  if given.help or not word then return print(HELP) end
+  if given.help or not word then return print((require("crun.help").text("sweep"))) end
   if given.progress then crun.options.progress = given.progress end
   local opts = { name = given.name or crun.options.name, jobs = integer(given, "jobs"),
     threads = integer(given, "threads"),
