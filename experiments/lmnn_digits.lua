@@ -26,7 +26,8 @@ local run = crun.start(cfg, { name = "lmnn_digits" })
 
 local function generated(first, writers)
   local _, labels, points, lengths = crun.data.digits { first = first, writers = writers, repeats = 2 }
-  return { x = study.resampled(points, lengths, cfg.points):reshape(#labels, -1), labels = labels }
+  return { x = study.resampled(points, lengths, cfg.points):reshape(#labels, -1), labels = labels + 1,
+    names = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" } }
 end
 
 local train, test
@@ -79,11 +80,12 @@ run:summary { ["gain/over seeds"] = -over_seeds.mean, ["gain/over digits"] = -ov
   ["gain/over digits ±"] = over_digits.half }
 print(("LMNN less Euclid, %% of errors: %s over trainings (%s), %s over test digits (%s)"):format(study.text(over_seeds, 2),
   study.verdict(over_seeds, "min"), study.text(over_digits, 2), study.verdict(over_digits, "min")))
-local both = crun.cat({ crun.pca.fit(x, 2):transform(z), crun.pca.fit(x:matmul(map:detach()), 2):transform(z:matmul(map:detach())) }, 1)
+local learnt = map:detach()
+local both = crun.cat({ crun.pca.fit(x, 2):transform(z), crun.pca.fit(x:matmul(learnt), 2):transform(z:matmul(learnt)) }, 1)
 local some = crun.arange(1, math.min(#z, 600))
 for i, name in ipairs { "before", "after" } do
   crun.plot.map { path = run:picture(name), title = ("Test digits %s LMNN, two principal components"):format(name),
-    points = both:index_select(some + (i - 1) * #z), labels = test.labels:index_select(some), size = 6 }
+    points = both:index_select(some + (i - 1) * #z), labels = test.labels:index_select(some), names = test.names, size = 6 }
 end
 print("Pictures: " .. run.path .. "/pictures/")
 run:finish()

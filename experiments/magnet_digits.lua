@@ -88,7 +88,8 @@ for seed in study.seeds(cfg) do
       if seed == cfg.seed then
         local n = math.min(500, #truth)
         crun.plot.map { path = run:picture("map_" .. name), title = name .. ", taught even and odd only: two principal components",
-          points = crun.pca.fit(to, 2):transform(to):narrow(1, 1, n), labels = truth:narrow(1, 1, n), size = 6 }
+          points = crun.pca.fit(to, 2):transform(to):narrow(1, 1, n), labels = truth:narrow(1, 1, n) + 1, size = 6,
+          names = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" } }
       end
     end)
   end

@@ -77,17 +77,17 @@ for i = 1, math.min(5, #book.words) do
   print(("  near %-12s %s"):format(word, table.concat(language.nearest(vectors, book, word, 6), " ")))
 end
 
--- a picture: four words of each of some questions, forms as classes, joined in the plane of principal components
-local shown, forms = {}, {}
-for _, q in ipairs(text.questions or {}) do
-  for k, word in ipairs { q[3], q[4] } do
-    if #shown < 48 and book.number[word] then shown[#shown + 1], forms[#forms + 1] = book.number[word], k end
+-- a picture: a family of the made-up language, one class a form; of a real text frequent words, each by its name
+local shown, forms, names = {}, {}, { "form 1", "form 2", "form 3", "form 4" }
+for i, notion in ipairs(text.families and text.families[1].word or {}) do
+  for form, word in ipairs(notion) do
+    if book.number[word] then shown[#shown + 1], forms[#forms + 1] = book.number[word], form end
   end
 end
-for i = #shown + 1, math.min(48, #book.words) do shown[i], forms[i] = i, 1 end
+for i = 1, text.families and 0 or math.min(20, #book.words) do shown[i], forms[i], names[i] = i, i, book.words[i] end
 local z = vectors:index_select(crun.int(shown)):normalize()
-crun.plot.map { path = run:picture "words", title = "Words in two principal components of their vectors", points = crun.pca.fit(z, 2):transform(z),
-  labels = crun.int(forms), names = text.questions and { "c", "d of a : b = c : d" } or { "frequent words" }, size = 7 }
+crun.plot.map { path = run:picture "words", title = "Words in two principal components of their vectors", names = names, size = 8,
+  points = crun.pca.fit(z, 2):transform(z), labels = crun.int(forms) }
 crun.io.write_safetensors(run.path .. "/vectors.safetensors", { embeddings = vectors })
 crun.io.write_file(run.path .. "/words.txt", table.concat(book.words, "\n") .. "\n")
 print(("Vectors: %s/vectors.safetensors, words.txt\nPictures: %s/pictures/"):format(run.path, run.path))

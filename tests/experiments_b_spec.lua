@@ -7,8 +7,8 @@ local binary = os.getenv "CRUN" or "./crun"
 
 local function output_of(script, settings)
   local out = crun.io.tmpdir()
-  local pipe = assert(io.popen(("%s experiments/%s.lua quick=true %s --out '%s' --progress none 2>&1")
-    :format(binary, script, settings or "", out)))
+  local command = "%s experiments/%s.lua quick=true %s --out '%s' --progress none 2>&1"
+  local pipe = assert(io.popen(command:format(binary, script, settings or "", out)))
   local text = pipe:read "a"
   local ok = pipe:close()
   local pictures = {}
@@ -22,8 +22,9 @@ end
 
 describe("the experiment", function()
   for script, word in pairs {
-    supcon_digits = "SupCon, linear probe", npair_omniglot = "prototypes", lmnn_digits = "LMNN less Euclid",
-    magnet_digits = "Magnet less softmax", pen_strokes = "encoder less DTW", word_vectors = "analogies right",
+    supcon_digits = "SupCon, linear probe", npair_omniglot = "prototypes",
+    lmnn_digits = "LMNN less Euclid", magnet_digits = "Magnet less softmax",
+    pen_strokes = "encoder less DTW", word_vectors = "analogies right",
     omniglot_one_shot = "modified Hausdorff", feature_head = "Projected rows",
   } do
     it(script .. " runs in its quick form and draws pictures", function()
@@ -35,7 +36,10 @@ describe("the experiment", function()
   end
 
   it("lmnn_digits gives the same figures again", function()
-    local function figures() return (output_of("lmnn_digits", "seeds=1"):gsub("Pictures:.*", "")) end
+    local function figures()
+      local text = output_of("lmnn_digits", "seeds=1")
+      return (text:gsub("Pictures:.*", ""))
+    end
     assert.equal(figures(), figures())
   end)
 
@@ -45,15 +49,16 @@ describe("the experiment", function()
     for i = 1, 60 do y[i] = i % 10 end
     crun.io.write_npy(folder .. "/x.npy", x)
     crun.io.write_npy(folder .. "/y.npy", crun.int(y))
-    local text, ok = output_of("feature_head", ("data=%s/x.npy labels=%s/y.npy loss=triplet loss.margin=0.1 " ..
-      "width=4 batch.classes=4 seeds=1 out=%s/z.npy"):format(folder, folder, folder))
+    local text, ok = output_of("feature_head", (("data=DIR/x.npy labels=DIR/y.npy loss=triplet " ..
+      "loss.margin=0.1 width=4 batch.classes=4 seeds=1 out=DIR/z.npy"):gsub("DIR", folder)))
     assert.is_true(ok, text)
     assert.truthy(text:find("loss triplet, margin 0.1", 1, true), text)
     assert.same({ 60, 4 }, crun.io.read_npy(folder .. "/z.npy"):shape())
     local lines = { "a,b,kind" }
     for i = 1, 40 do lines[i + 1] = ("%g,%g,k%d"):format(x[i][1], x[i][2], i % 5) end
     crun.io.write_file(folder .. "/x.csv", table.concat(lines, "\n") .. "\n")
-    text, ok = output_of("feature_head", ("data=%s/x.csv labels=kind loss=arcface width=2 seeds=1"):format(folder))
+    text, ok = output_of("feature_head",
+      ("data=%s/x.csv labels=kind loss=arcface width=2 seeds=1"):format(folder))
     assert.is_true(ok, text)
     assert.truthy(text:find("40 rows of 2 features, 5 classes", 1, true), text)
     text, ok = output_of("feature_head", ("data=%s/x.npy"):format(folder))
@@ -85,7 +90,8 @@ describe("study", function()
   end)
 
   it("puts points evenly between those of a sequence", function()
-    local points = crun.tensor { { { 0, 0, 1 }, { 1, 0, 0 }, { 1, 2, 0 } }, { { 5, 5, 1 }, { 7, 5, 0 }, { 0, 0, 0 } } }
+    local points = crun.tensor { { { 0, 0, 1 }, { 1, 0, 0 }, { 1, 2, 0 } },
+                                 { { 5, 5, 1 }, { 7, 5, 0 }, { 0, 0, 0 } } }
     local x = study.resampled(points, crun.int { 3, 2 }, 5)
     assert.same({ { 0, 0 }, { 0.5, 0 }, { 1, 0 }, { 1, 1 }, { 1, 2 } }, x[1]:totable())
     assert.same({ { 5, 5 }, { 5.5, 5 }, { 6, 5 }, { 6.5, 5 }, { 7, 5 } }, x[2]:totable())
@@ -95,7 +101,8 @@ describe("study", function()
 
   it("trains what it is given", function()
     local w = crun.zeros(2):requires_grad_()
-    study.fit { modules = { w }, steps = 200, lr = 0.1, loss = function() return (w - 3):square():sum() end }
+    study.fit { modules = { w }, steps = 200, lr = 0.1,
+      loss = function() return (w - 3):square():sum() end }
     assert.near(3, w[1], 0.05)
   end)
 end)
@@ -120,8 +127,8 @@ describe("language", function()
 
   it("answers analogies from vectors that hold them", function()
     local book = language.vocabulary({ { "man", "woman", "king", "queen", "tree" } }, { least = 1 })
-    local at, rows = { man = { 1, 0, 0 }, woman = { 1, 1, 0 }, king = { 1, 0, 1 }, queen = { 1, 1, 1 },
-      tree = { -1, 0, 0 } }, {}
+    local at, rows = { man = { 1, 0, 0 }, woman = { 1, 1, 0 }, king = { 1, 0, 1 },
+      queen = { 1, 1, 1 }, tree = { -1, 0, 0 } }, {}
     for i, word in ipairs(book.words) do rows[i] = at[word] end
     local share, asked, answers = language.analogies(crun.tensor(rows), book,
       { { "man", "woman", "king", "queen" }, { "man", "woman", "king", "nobody" } })
@@ -139,7 +146,8 @@ describe("language", function()
     crun.io.write_file(path, "athens greece oslo\n")
     local ok, message = pcall(language.read_questions, path)
     assert.is_false(ok)
-    assert.truthy(tostring(message):find(":1: expected four words, got 3", 1, true), tostring(message))
+    message = tostring(message)
+    assert.truthy(message:find(":1: expected four words, got 3", 1, true), message)
     crun.io.remove(path)
   end)
 end)

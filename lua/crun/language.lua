@@ -43,7 +43,7 @@ end
 -- word stand words that go with its notion, words that go with its form in this family, and words
 -- that go with anything. So word(i, a) is to word(i, b) as word(j, a) to word(j, b).
 -- opts: seed (1), sentences (8000). Returns { sentences = lists of words, questions = lists { a, b,
--- c, d }: a is to b as c to d }.
+-- c, d }: a is to b as c to d, families = { { word = { { forms of a notion } } } } }.
 function M.generated(opts)
   local o = options.check("language.generated", opts, { seed = { "integer", 1, least = 0 },
     sentences = { "count", 8000 } })
@@ -87,7 +87,7 @@ function M.generated(opts)
       end
     end
   end
-  return { sentences = sentences, questions = questions }
+  return { sentences = sentences, questions = questions, families = families }
 end
 
 -- ---- text files ---------------------------------------------------------------------------------
@@ -152,8 +152,8 @@ function M.vocabulary(sentences, opts)
     if n >= o.least then words[#words + 1] = word end
   end
   if #words < 2 then
-    crun.fail("language", ("expected two words or more that come %d times, found %d"):format(o.least,
-      #words), EXIT_DATA)
+    local text = "expected two words or more that come %d times, found %d"
+    crun.fail("language", text:format(o.least, #words), EXIT_DATA)
   end
   table.sort(words, function(a, b)
     if count[a] ~= count[b] then return count[a] > count[b] end
@@ -195,7 +195,9 @@ function M.pairs(book, opts)
       end
     end
   end
-  if #center == 0 then crun.fail("language", "the text has no two words near each other", EXIT_DATA) end
+  if #center == 0 then
+    crun.fail("language", "the text has no two words near each other", EXIT_DATA)
+  end
   return crun.int(center), crun.int(context)
 end
 

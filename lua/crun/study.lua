@@ -132,7 +132,7 @@ function Study:print(title, keys)
   print(crun.ui.table { columns = { title or "", table.unpack(keys) }, rows = rows })
 end
 
--- ---- sequences of points -------------------------------------------------------------------------
+-- ---- sequences of points ------------------------------------------------------------------------
 
 --- Sequences of different lengths as sequences of `steps` points, evenly spaced in the order of
 -- their points (straight lines between them): points [N T D], lengths int64 [N] -> [N steps 2], the
@@ -178,7 +178,7 @@ end
 
 --- Trains by Adam with warm-up and a cosine to 0.
 --
---     study.fit { modules = net, steps = 500, lr = 1e-3, loss = function(step) ... return loss end }
+--     study.fit { modules = net, steps = 500, lr = 1e-3, loss = function(step) ... end }
 --
 -- modules: what is trained: a module, a criterion with weights, or a list of them. loss: a function
 -- of the step (from 1) that gives the loss; or of (step, batch) with batches, a sampler, which then
@@ -188,7 +188,8 @@ end
 function M.fit(opts)
   local o = options.check("study.fit", opts, {
     modules = "any", steps = "count", lr = "number", loss = "callable", batches = "any?",
-    warmup = "integer?", weight_decay = { "number", 0 }, clip = "number?", run = "any?", name = { "string", "train" },
+    warmup = "integer?", weight_decay = { "number", 0 }, clip = "number?", run = "any?",
+    name = { "string", "train" },
     every = "callable?", interval = { "count", 100 },
   })
   local opt = crun.optim.Adam(o.modules, { lr = o.lr, weight_decay = o.weight_decay })

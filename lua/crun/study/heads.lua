@@ -1,4 +1,5 @@
---- What experiments/feature_head.lua does with features: reads, splits, trains a head, scores, writes.
+--- What experiments/feature_head.lua does with features: reads, splits, trains a head, scores,
+-- writes.
 --
 -- @module crun.study.heads
 local crun = require "crun"
@@ -8,8 +9,8 @@ local M = {}
 
 local EXIT_CONFIG <const>, EXIT_DATA <const> = 3, 4
 
---- Takes loss.OPTION=VALUE out of a list of arguments: the options (numbers, true and false, texts),
--- and the arguments that are left.
+--- Takes loss.OPTION=VALUE out of a list of arguments: the options (numbers, true and false,
+-- texts), and the arguments that are left.
 function M.take_loss_options(args)
   local own, rest = {}, {}
   for _, argument in ipairs(args) do
@@ -153,8 +154,8 @@ function M.scores(z, labels) return crun.eval.all(z, labels, { limit = 200000 })
 function M.picture(run, o)
   for _, name in ipairs { "before", "after" } do
     local same, different = crun.eval.distances(o[name]:normalize(), o.labels, { limit = 200000 })
-    crun.plot.histogram { path = run:picture("distances_" .. name), xlabel = "distance on the sphere",
-      title = ("Test pairs %s the head"):format(name), xlim = { 0, 2 },
+    crun.plot.histogram { path = run:picture("distances_" .. name), xlim = { 0, 2 },
+      title = ("Test pairs %s the head"):format(name), xlabel = "distance on the sphere",
       series = { { name = "same class", values = same },
         { name = "different classes", values = different } } }
   end
