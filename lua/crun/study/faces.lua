@@ -1,11 +1,12 @@
 --- What experiments on faces share: people who train and people who test, views, embeddings.
 --
 --     local train, test = faces.load(cfg)
---     local batch = faces.changed(train, rows, cfg, step)
+--     local net = faces.trained(train, criterion, cfg, seed, { run = run, name = "triplet" })
 --     local z = faces.embed(net, test.images, train, 10)
 --
 -- @module crun.study.faces
 local crun = require "crun"
+local study = require "crun.study"
 
 local M = {}
 
@@ -20,10 +21,16 @@ function M.generated(first, n, cfg, dials)
   return { images = images, labels = labels, people = n }
 end
 
+--- Gives a training set `mean` and `std`, of its pixels; returns it.
+function M.scaled(train)
+  local grey = train.images:real() / 255
+  train.mean, train.std = grey:mean():item(), grey:std():item()
+  return train
+end
+
 --- People who train, and others who test. cfg: data ("generated", or a folder with one folder per
 -- person: the first `share` of them trains, s2 before s10), people = { train =, test = } and images
--- (of each) of the generated faces, size, quick. The training set also has `mean` and `std`, of its
--- pixels.
+-- (of each) of the generated faces, size, quick. The training set is scaled.
 function M.load(cfg)
   local train, test
   if cfg.data == "generated" then
@@ -35,9 +42,7 @@ function M.load(cfg)
     train, test = sets.train, sets.test
     for _, set in pairs(sets) do set.people = #set.names end
   end
-  local grey = train.images:real() / 255
-  train.mean, train.std = grey:mean():item(), grey:std():item()
-  return train, test
+  return M.scaled(train), test
 end
 
 --- Rows of the training set, changed at random: cfg.augment, cfg.seed and the step decide how.
@@ -45,6 +50,25 @@ function M.changed(train, rows, cfg, step)
   local o = { mean = train.mean, std = train.std, seed = cfg.seed, epoch = step }
   for name, value in pairs(cfg.augment) do o[name] = value end
   return crun.data.augment(train.images, rows, o)
+end
+
+--- A network (study.convnet) trained on P x K batches with a criterion of embeddings and labels. cfg:
+-- size, widths, embedding, batch = { people =, images = }, augment, lr, head_lr (of the last linear
+-- layer, as a share of lr), steps, quick. opts: more of study.fit.
+function M.trained(train, criterion, cfg, seed, opts)
+  crun.nn.seed(seed)
+  local net = study.convnet { size = cfg.size, widths = cfg.widths, embedding = cfg.embedding }
+  net[#net - 1].lr_scale = cfg.head_lr
+  local o = { modules = net, steps = cfg.quick and 4 or cfg.steps, lr = cfg.lr,
+    batches = crun.sampler.pk { labels = train.labels, k = cfg.batch.images, seed = seed,
+      p = math.min(cfg.batch.people, train.people) },
+    loss = function(step, rows)
+      local x = M.changed(train, rows, cfg, step + 1000000 * seed)
+      return criterion(net(x), train.labels:index_select(rows))
+    end }
+  for name, value in pairs(opts or {}) do o[name] = value end
+  study.fit(o)
+  return net
 end
 
 --- Embeddings of images, `views` (1 to 10) views sharing one: the image, its mirror image, then
