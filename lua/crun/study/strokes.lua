@@ -110,7 +110,7 @@ function M.encoder(hidden, embedding)
   local nn = crun.nn
   local Encoder = nn.class "StrokeEncoder"
   function Encoder:init()
-    self.gru = nn.GRU(5, hidden, { bidirectional = true, layers = 2 })
+    self.gru = nn.GRU(5, hidden, { bidirectional = true })
     self.head = nn.Linear(4 * hidden, embedding)
   end
   function Encoder:forward(points, lengths)
