@@ -7,8 +7,8 @@
 -- Horiguchi, Ikami, Aizawa, "Significance of softmax-based features in comparison to distance metric learning-based
 -- features", TPAMI 2020 (arXiv 1712.10151).
 local crun = require "crun"
-local study = require "crun.study"
-local data, eval, losses, nn = crun.data, crun.eval, crun.losses, crun.nn
+local study, faces, course = require "crun.study", require "crun.study.faces", require "crun.study.course"
+local eval, losses, nn = crun.eval, crun.losses, crun.nn
 
 local cfg = crun.config {
   data      = { "generated", help = "'generated', or a folder with one folder per person" },
@@ -31,74 +31,69 @@ local cfg = crun.config {
 }
 local run = crun.start(cfg, { name = "softmax_vs_metric" })
 
-local function generated(first, people, image, images)
-  local x, y = data.faces { identities = people, per_identity = images, first = first, first_image = image, size = cfg.size }
-  return { images = x, labels = y - (first - 1) }          -- people count from 1
-end
-
-local function rows(set, from, to)                         -- the images from .. to of each person
-  local count, list = {}, {}
-  for row, person in ipairs(set.labels:totable()) do
-    local n = (count[person] or 0) + 1
-    count[person] = n
-    if n >= from and n <= to then list[#list + 1] = row end
-  end
-  local index = crun.int(list)
-  return { images = set.images:index_select(index), labels = set.labels:index_select(index) }
-end
-
-local counts, most, seen, unseen = {}, 0, nil, nil
+-- people seen in training, with most + fresh images each, and people who are not
+local counts, most, seen, unseen = {}, math.max(table.unpack(cfg.images)), nil, nil
 if cfg.data == "generated" then
   local n = cfg.quick and { seen = 12, unseen = 8 } or cfg.people
-  most = math.max(table.unpack(cfg.images))
-  seen, unseen = generated(cfg.first, n.seen, 1, most + cfg.fresh), generated(cfg.first + n.seen, n.unseen, 1, 10)
+  seen = faces.generated(cfg.first, n.seen, { images = most + cfg.fresh, size = cfg.size })
+  unseen = faces.generated(cfg.first + n.seen, n.unseen, { images = 10, size = cfg.size })
+  seen.labels = seen.labels - (cfg.first - 1)              -- classes count from 1
 else
-  local set, half, other = crun.imagefolder.open(cfg.data, { size = cfg.size }), {}, {}
-  for person = 1, #set.names do table.insert(person * 2 <= #set.names and half or other, person) end
-  seen, unseen = set:people(half), set:people(other)
-  most = #seen.labels // #half - cfg.fresh
+  local parts = crun.imagefolder.open(cfg.data, { size = cfg.size }):split { seen = 0.5, unseen = "rest" }
+  seen, unseen = parts.seen, parts.unseen
+  seen.people = #seen.names
+  most = math.min(most, #seen.labels // seen.people - cfg.fresh)
 end
 for _, n in ipairs(cfg.images) do if n <= most then counts[#counts + 1] = n end end
-local people, fresh = math.tointeger(seen.labels:amax():item()), rows(seen, most + 1, most + cfg.fresh)
-local scaling = { mean = (seen.images:real():mean() / 255):item(), std = (seen.images:real() / 255):std():item() }
+
+local function part(from, to)                              -- the images from .. to of each person seen
+  local count, list = {}, {}
+  for row, person in ipairs(seen.labels:totable()) do
+    count[person] = (count[person] or 0) + 1
+    if count[person] >= from and count[person] <= to then list[#list + 1] = row end
+  end
+  local rows = crun.int(list)
+  return { images = seen.images:index_select(rows), labels = seen.labels:index_select(rows), mean = seen.mean, std = seen.std }
+end
+seen.mean, seen.std = (seen.images:real():mean() / 255):item(), (seen.images:real() / 255):std():item()
+local fresh = part(most + 1, most + cfg.fresh)
 
 local function train(name, set, count, seed)               -- an embedding, rows not normalised
   nn.seed(seed)
   local net = study.convnet { size = cfg.size, widths = cfg.widths, embedding = cfg.embedding, normalize = false }
-  local classify = name == "softmax" and nn.Linear(cfg.embedding, people)
+  local classify = name == "softmax" and nn.Linear(cfg.embedding, seen.people)
   local criterion = classify and losses.cross_entropy {} or losses[name](cfg.loss[name])
   local k = math.min(cfg.batch.images, count)              -- every batch has as many images
   study.fit { modules = classify and nn.Sequential { net, classify } or net, steps = cfg.quick and 4 or cfg.steps, lr = cfg.lr,
     run = run, name = ("%s/%d/%d"):format(name, count, seed),
     batches = crun.sampler.pk { labels = set.labels, k = k, seed = seed,
-      p = math.min(people, cfg.batch.people * cfg.batch.images // k) },
+      p = math.min(seen.people, cfg.batch.people * cfg.batch.images // k) },
     loss = function(step, some)
-      local options = { mean = scaling.mean, std = scaling.std, seed = seed, epoch = step }
-      for key, value in pairs(cfg.augment) do options[key] = value end
-      local z = net(data.augment(set.images, some, options))
+      local z = net(faces.changed(set, some, { augment = cfg.augment, seed = seed }, step))
       return criterion(classify and classify(z) or z:normalize(), set.labels:index_select(some))
     end }
-  return function(part) return eval.embed(net, part.images, { transform = function(x) return data.augment(x, scaling) end }) end
+  return function(images)
+    return eval.embed(net, images, { transform = function(x) return crun.data.augment(x, { mean = seen.mean, std = seen.std }) end })
+  end
 end
 
 local keys = { "unseen MAP@R", "seen k-NN", "seen linear probe" }
 local function scores(z, set)                              -- z: from images to features
-  local zk, zf = z(set), z(fresh)
-  return { [keys[1]] = eval.retrieval(z(unseen), unseen.labels)["map@r"],
+  local zk, zf = z(set.images), z(fresh.images)
+  return { [keys[1]] = eval.retrieval(z(unseen.images), unseen.labels)["map@r"],
     [keys[2]] = eval.knn(zf, fresh.labels, { references = zk, reference_labels = set.labels, k = cfg.k,
       weights = "uniform", distance = "euclidean" }).accuracy,
     [keys[3]] = eval.linear_probe(zk, set.labels, zf, fresh.labels, { l2 = 1e-3 }).accuracy }
 end
 
-local names, studies = { "softmax", "contrastive", "triplet", "supcon" }, {}
+local results = course.new { best = { [keys[1]] = "max", [keys[2]] = "max", [keys[3]] = "max" } }
 for _, count in ipairs(counts) do
-  local s, set = study.new { best = { [keys[1]] = "max", [keys[2]] = "max", [keys[3]] = "max" } }, rows(seen, 1, count)
-  studies[#studies + 1] = s
+  local s, set = results:at(count), part(1, count)
   for seed in study.seeds(cfg) do
-    for _, name in ipairs(names) do
+    for _, name in ipairs { "softmax", "contrastive", "triplet", "supcon" } do
       local embed = train(name, set, count, seed)
       run:test(function()
-        s:add(name, scores(function(part) return embed(part):normalize() end, set), keys)
+        s:add(name, scores(function(images) return embed(images):normalize() end, set), keys)
         if name == "softmax" then s:add("softmax, lengths kept", scores(embed, set), keys) end
       end)
     end
@@ -111,20 +106,18 @@ end
 local columns, lines = { "less softmax" }, {}
 for i, count in ipairs(counts) do columns[i + 1] = count .. " images" end
 for _, key in ipairs(keys) do
-  local series = {}
-  for _, name in ipairs(studies[1].names) do
-    local line, curve = { key .. ": " .. name }, { name = name, x = {}, y = {}, low = {}, high = {} }
-    for i, s in ipairs(studies) do
-      local v, d = s:interval(name, key), s:difference(name, "softmax", key)
+  for _, name in ipairs(results:at(counts[1]).names) do
+    local line = { key .. ": " .. name }
+    for i, count in ipairs(counts) do
+      local s = results:at(count)
+      local d = s:difference(name, "softmax", key)
       line[i + 1] = ("%s %s"):format(study.text(d), study.verdict(d, "max"):gsub(" shown", ""))
-      curve.x[i], curve.y[i], curve.low[i], curve.high[i] = counts[i], v.mean, v.low or v.mean, v.high or v.mean
-      run:summary { [("%s/%d images/%s"):format(name, counts[i], key)] = v.mean }
+      run:summary { [("%s/%d images/%s"):format(name, count, key)] = s:mean(name, key) }
     end
-    series[#series + 1] = curve
     if name ~= "softmax" then lines[#lines + 1] = line end
   end
-  crun.plot.lines { path = run:picture((key:gsub("[ @]", "_"):lower())), title = ("%s, %d people trained"):format(key, people),
-    xlabel = "images per person (log)", ylabel = key, xlog = true, series = series }
+  results:picture { run = run, name = key:gsub("[ @]", "_"):lower(), key = key, xlabel = "images per person (log)", xlog = true,
+    title = ("%s, %d people trained"):format(key, seen.people) }
 end
 print(crun.ui.table { columns = columns, rows = lines })
 print("Pictures: " .. run.path .. "/pictures/")
