@@ -114,7 +114,7 @@ end
 --- The paired t test of two lists of equal length: the mean of a[i] - b[i] with its interval, and
 -- how often a mean so far from 0 comes by chance (two-sided p).
 -- Returns { n, mean, sd, half, low, high, t, p, df }. Differences that are all alike have an
--- interval of width 0: p is 0, or 1 when they are all 0. A single pair has neither interval nor p.
+-- interval of width 0, and p is that of their n equal signs, 2^(1-n), or 1 when they are all 0. A single pair has neither interval nor p.
 function M.paired(a, b, level)
   local where = "stats.paired"
   check_numbers(where, "the first list", a)
@@ -135,8 +135,10 @@ function M.paired(a, b, level)
   result.df = result.n - 1
   if result.sd == 0 then
     local none = math.abs(result.mean) <= 4 * 2.3e-16 * largest
+    -- equal differences (a score that moves in steps) say nothing of the spread: p is that of the
+    -- signs alone
     result.t, result.p = none and 0.0 or result.mean > 0 and math.huge or -math.huge,
-      none and 1.0 or 0.0
+      none and 1.0 or 2.0 ^ (1 - result.n)
   else
     result.t = result.mean / (result.sd / math.sqrt(result.n))
     result.p = M.p_of_t(result.t, result.df)
