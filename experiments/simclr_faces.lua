@@ -24,7 +24,7 @@ local cfg = crun.config {
   batches      = { { 30, 120, 600 }, help = "images, each seen twice; each with the middle temperature" },
   piece        = { 60, least = 1, help = "images at a time in memory" },
   augment      = { flip = 0.5, shift = 0.08, scale = 0.2, rotation = 10.0, brightness = 0.2, contrast = 0.5, blur = 0.8, erase = 0.3 },
-  lr           = { 2e-3, help = "for the middle batch; as its root for others" },
+  lr           = { 5e-4, help = "for the middle batch; as its root for others" },
   head_lr      = { 0.05, help = "learning rate of the embedding's layer, as a share of lr: it stays near its random start" },
   epochs       = { 8, least = 1 },
   k            = { 5, least = 1, help = "neighbours that vote" },
