@@ -104,18 +104,26 @@ local function features(points)
   return crun.cat({ xy, steps * 3, points:narrow(3, 3, 1) }, 3)
 end
 
---- A recurrent network over the points, both ways, its states averaged and the largest taken, then
--- a linear layer: net(points, lengths) -> rows of length 1.
+--- Two convolutions over the points (the first halves their number), a recurrent layer both ways,
+-- its states averaged and the largest taken, a linear layer: net(points, lengths) -> rows of length
+-- 1.
 function M.encoder(hidden, embedding)
   local nn = crun.nn
   local Encoder = nn.class "StrokeEncoder"
   function Encoder:init()
-    self.gru = nn.GRU(5, hidden, { bidirectional = true })
+    self.front = nn.Sequential {
+      nn.Conv1d(5, hidden // 2, 5, { stride = 2, padding = 2 }), nn.BatchNorm1d(hidden // 2),
+      nn.ReLU(),
+      nn.Conv1d(hidden // 2, hidden, 3, { padding = 1 }), nn.BatchNorm1d(hidden), nn.ReLU(),
+    }
+    self.gru = nn.GRU(hidden, hidden, { bidirectional = true })
     self.head = nn.Linear(4 * hidden, embedding)
   end
   function Encoder:forward(points, lengths)
-    local states = self.gru(features(points):transpose(1, 2):contiguous(), { lengths = lengths })
-    local mean = states:sum(1) / lengths:real():reshape(#lengths, 1)
+    local local_shapes = self.front(features(points):transpose(2, 3):contiguous())
+    local half = ((lengths + 1):real() / 2):floor():int()
+    local states = self.gru(local_shapes:permute(3, 1, 2):contiguous(), { lengths = half })
+    local mean = states:sum(1) / half:real():reshape(#half, 1)
     return self.head(crun.cat({ mean, states:amax(1) }, 2)):normalize()
   end
   return Encoder()
@@ -156,12 +164,14 @@ end
 function M.embed(net, set)
   local _ <close> = crun.no_grad()
   local parts = {}
+  net:eval()
   for first = 1, #set.labels, 200 do
     local n = math.min(200, #set.labels - first + 1)
     parts[#parts + 1] = crun.scope(function()
       return net(set.points:narrow(1, first, n), set.lengths:narrow(1, first, n))
     end)
   end
+  net:train()
   return crun.cat(parts, 1)
 end
 
