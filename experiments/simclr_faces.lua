@@ -25,7 +25,6 @@ local cfg = crun.config {
   piece        = { 60, least = 1, help = "images at a time in memory" },
   augment      = { flip = 0.5, shift = 0.08, scale = 0.2, rotation = 10.0, brightness = 0.2, contrast = 0.5, blur = 0.8, erase = 0.3 },
   lr           = { 5e-4, help = "for the middle batch; as its root for others" },
-  head_lr      = { 0.05, help = "learning rate of the embedding's layer, as a share of lr: it stays near its random start" },
   epochs       = { 8, least = 1 },
   k            = { 5, least = 1, help = "neighbours that vote" },
   seed         = 1,
@@ -47,7 +46,6 @@ local function network()
   end
   layers[#layers + 1] = nn.Flatten()
   layers[#layers + 1] = nn.Linear(channels * side * side, cfg.embedding)
-  layers[#layers].lr_scale = cfg.head_lr
   return nn.Sequential(layers)
 end
 
