@@ -296,6 +296,29 @@ static bool count_few(seat *s, int64_t n, const real *d) {
   return true;
 }
 
+CR_VECTOR static void mark(int64_t n, const real *restrict d, real most, uint8_t *restrict marked) {
+  for (int64_t j = 0; j < n; j++) marked[j] = d[j] <= most;
+}
+
+/* Those of n <= CR_RANK_CHUNK numbers that are not above `most`, and where they stand; eight are
+ * passed over at once where there is none */
+static int64_t gather(int64_t n, const real *d, real most, real *v, int32_t *at) {
+  uint8_t marked[CR_RANK_CHUNK];
+  int64_t some = 0, j = 0;
+  mark(n, d, most, marked);
+  while (j < n) {
+    uint64_t eight = 1;
+    if (j + 8 <= n) memcpy(&eight, marked + j, sizeof eight);
+    int64_t end = j + 8 < n ? j + 8 : n;
+    if (eight == 0) j = end;
+    for (; j < end; j++) {
+      v[some] = d[j], at[some] = (int32_t)j;
+      some += marked[j];
+    }
+  }
+  return some;
+}
+
 /* Columns first .. first+n-1, none of them of the query's label, each at its place among the
  * matches */
 static void count(const job *t, seat *s, int64_t first, int64_t n, const real *d) {
@@ -303,11 +326,9 @@ static void count(const job *t, seat *s, int64_t first, int64_t n, const real *d
   for (int64_t begin = 0; begin < n; begin += CR_RANK_CHUNK) {
     real v[CR_RANK_CHUNK];
     int32_t place[CR_RANK_CHUNK], at[CR_RANK_CHUNK];
-    int64_t last = n - begin < CR_RANK_CHUNK ? n : begin + CR_RANK_CHUNK, some = 0;
-    for (int64_t j = begin; j < last; j++) {      /* what is beyond the last match counts nowhere */
-      v[some] = d[j], at[some] = (int32_t)(j - begin);
-      some += d[j] <= s->rank.u[s->R - 1];
-    }
+    int64_t have = n - begin < CR_RANK_CHUNK ? n - begin : CR_RANK_CHUNK;
+    /* what is beyond the last match counts nowhere */
+    int64_t some = gather(have, d + begin, s->rank.u[s->R - 1], v, at);
     cr_rank_places(&s->rank, some, v, place);
     for (int64_t j = 0; j < some; j++) {
       int32_t p = place[j];
