@@ -19,6 +19,7 @@ local cfg = crun.config {
   gamma     = { 0.01, help = "softness of soft-DTW; points lie in a square of side 2" },
   lr        = 3e-3,
   train     = { 900, least = 1, help = "steps of training" },
+  views     = { 8, least = 1, help = "changed views of a drawing that share its embedding" },
   tasks     = { 20, least = 1, help = "one-shot tasks of a test" },
   seed      = 1,
   seeds     = { 3, least = 1, help = "how many trainings, each with other alphabets held out" },
@@ -44,7 +45,7 @@ for seed in study.seeds(cfg) do
       return criterion(net(points, lengths), train.labels:index_select(rows) + turn * classes)
     end }
   run:test(function()
-    local z = strokes.embed(net, test)
+    local z = strokes.embed(net, test, cfg, cfg.quick and 2 or cfg.views)
     local rivals = {
       { "Euclid, resampled", strokes.euclid(test) }, { "DTW", strokes.dtw(test) },
       { "soft-DTW", strokes.soft_dtw(test, cfg.gamma) },
@@ -55,7 +56,7 @@ for seed in study.seeds(cfg) do
     print(("seed %d, held out: %s"):format(seed, names))
   end)
   if seed == cfg.seed then
-    local z, n = strokes.embed(net, test), math.min(400, #test.labels)
+    local z, n = strokes.embed(net, test, cfg, cfg.quick and 2 or cfg.views), math.min(400, #test.labels)
     crun.plot.map { path = run:picture "map", title = "Held-out characters in the encoder's space, two principal components",
       points = crun.pca.fit(z, 2):transform(z):narrow(1, 1, n),
       labels = test.labels:narrow(1, 1, n), size = 6 }

@@ -131,14 +131,14 @@ end
 
 --- Rows of a set, each changed at random by a linear map near one of the eight turns and mirror
 -- images of the square, moved, perhaps written backwards, and with points left out. Returns points,
--- lengths and the number of the turn, 0 .. 7. A function of seed and step.
-function M.changed(set, rows, cfg, seed, step)
+-- lengths and the number of the turn, 0 .. 7 (upright: all 0). A function of seed and step.
+function M.changed(set, rows, cfg, seed, step, upright)
   local rng, o = crun.rng(seed, "strokes.changed", step), cfg.augment
   local N, T = #rows, set.points:size(2)
   local points, lengths = set.points:index_select(rows), set.lengths:index_select(rows)
   local maps, turns, order, kept = {}, {}, {}, {}
   for i, n in ipairs(lengths:totable()) do
-    local turn = rng:below(8) - 1
+    local turn = upright and 0 or rng:below(8) - 1
     local c, s = ({ [0] = 1, 0, -1, 0 })[turn % 4], ({ [0] = 0, 1, 0, -1 })[turn % 4]
     local mirror = turn < 4 and 1 or -1
     local function play() return o.linear * rng:normal() end
@@ -160,15 +160,19 @@ function M.changed(set, rows, cfg, seed, step)
   return crun.cat({ xy, points:narrow(3, 3, 1) }, 3) * mask_of(lengths, T), lengths, crun.int(turns)
 end
 
---- Embeddings of a set.
-function M.embed(net, set)
+--- Embeddings of a set: the mean over `views` views of each drawing, itself and others changed as
+-- in training but for the turns.
+function M.embed(net, set, cfg, views)
   local _ <close> = crun.no_grad()
   local parts = {}
   net:eval()
   for first = 1, #set.labels, 200 do
     local n = math.min(200, #set.labels - first + 1)
+    local rows = crun.arange(first, first + n - 1)
     parts[#parts + 1] = crun.scope(function()
-      return net(set.points:narrow(1, first, n), set.lengths:narrow(1, first, n))
+      local z = net(set.points:index_select(rows), set.lengths:index_select(rows))
+      for view = 2, views do z = z + net(M.changed(set, rows, cfg, first, view, true)) end
+      return z:normalize()
     end)
   end
   net:train()
