@@ -25,7 +25,6 @@ local cfg = crun.config {
   margin    = { 0.6, help = "of the triplet loss, hardest triplets of a batch" },
   augment   = { flip = 0.5, shift = 0.03, scale = 0.08, rotation = 6.0, brightness = 0.1, contrast = 0.3 },
   lr        = 1e-3,
-  head_lr   = { 0.05, help = "learning rate of the last layer, as a share of lr" },
   steps     = { 300, least = 1 },
   seed      = 1,
   seeds     = { 3, least = 1, help = "each trains anew, on other generated people" },

@@ -34,7 +34,6 @@ local cfg = crun.config {
   batch     = { people = 12, images = 4 },
   augment   = { flip = 0.5, shift = 0.04, scale = 0.1, rotation = 8.0, brightness = 0.15, contrast = 0.3 },
   lr        = { 1e-3, help = "at its height: warm-up, then a cosine to 0" },
-  head_lr   = { 0.1, help = "learning rate of the last layer, as a share of lr: it stays near its random start" },
   decay     = 1e-4,
   warmup    = { 20, help = "steps" },
   epochs    = { 12, least = 1 },
@@ -92,7 +91,6 @@ for i, width in ipairs(cfg.widths) do
 end
 layers[#layers + 1] = nn.Flatten()
 layers[#layers + 1] = nn.Linear(channels * side * side, cfg.embedding)
-layers[#layers].lr_scale = cfg.head_lr
 layers[#layers + 1] = nn.Normalize()
 local net = nn.Sequential(layers)
 

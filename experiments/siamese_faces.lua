@@ -23,7 +23,6 @@ local cfg = crun.config {
   Q         = { 2.0, help = "chopra2005: the largest distance" },
   augment   = { flip = 0.5, shift = 0.06, scale = 0.15, rotation = 12.0, brightness = 0.2, contrast = 0.5 },
   lr        = { 3e-4, help = "at its height: warm-up, then a cosine to 0" },
-  head_lr   = { 0.05, help = "learning rate of the last layer, as a share of lr: it stays near its random start" },
   steps     = { 150, least = 1 },
   views     = { 10, least = 1, most = 10, help = "of a test image, that share its embedding" },
   accepts   = { { 10.0, 7.5, 5.0 }, help = "false accepts, %, at which false rejects are reported" },

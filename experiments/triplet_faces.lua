@@ -21,7 +21,6 @@ local cfg = crun.config {
   loss      = { margin = 0.6, mine = "hard", squared = false },
   augment   = { flip = 0.5, shift = 0.03, scale = 0.08, rotation = 6.0, brightness = 0.1, contrast = 0.3 },
   lr        = { 1e-3, help = "at its height: warm-up, then a cosine to 0" },
-  head_lr   = { 0.05, help = "learning rate of the last layer, as a share of lr: it stays near its random start" },
   warmup    = { 20, help = "steps" },
   epochs    = { 12, least = 1 },
   batches   = { 45, least = 1, help = "an epoch" },
@@ -73,7 +72,6 @@ for i, width in ipairs(cfg.widths) do
 end
 layers[#layers + 1] = nn.Flatten()
 layers[#layers + 1] = nn.Linear(channels * side * side, cfg.embedding)
-layers[#layers].lr_scale = cfg.head_lr
 layers[#layers + 1] = nn.Normalize()
 local net = nn.Sequential(layers)
 

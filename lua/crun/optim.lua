@@ -24,7 +24,8 @@
 -- gradient and are in no optimiser.
 --
 -- A module may bring its own learning rate: one with a field lr_scale (crun.losses.arcface {
--- lr_scale = 10, ... }) becomes a group of its own with that ratio.
+-- lr_scale = 10, ... }) becomes a group of its own with that ratio, where it is handed over itself:
+-- optim.Adam({ net, criterion }, ...). Of modules inside another nothing is asked.
 --
 -- An optimiser of your own is one function; groups, schedules and checkpoints come with it:
 --

@@ -51,6 +51,7 @@ local function final_run(path, name, v, seed, quality, images, labels)
   local run = { path = path, values = {} }
   function run:writing(_, f) return f() end
   function run:summary(values) for k, x in pairs(values) do self.values[k] = x end end
+  function run:histogram() end
   local numbers = evidence.write(run, "test", { embeddings = embeddings(seed, v, quality, labels),
     labels = labels, images = images })
   run:summary { ["test/map@r"] = numbers["map@r"], ["test/precision@1"] = numbers["precision@1"],

@@ -53,12 +53,11 @@ function M.changed(train, rows, cfg, step)
 end
 
 --- A network (study.convnet) trained on P x K batches with a criterion of embeddings and labels. cfg:
--- size, widths, embedding, batch = { people =, images = }, augment, lr, head_lr (of the last linear
--- layer, as a share of lr), steps, quick. opts: more of study.fit.
+-- size, widths, embedding, batch = { people =, images = }, augment, lr, steps, quick. opts: more of
+-- study.fit.
 function M.trained(train, criterion, cfg, seed, opts)
   crun.nn.seed(seed)
   local net = study.convnet { size = cfg.size, widths = cfg.widths, embedding = cfg.embedding }
-  net[#net - 1].lr_scale = cfg.head_lr
   local o = { modules = net, steps = cfg.quick and 4 or cfg.steps, lr = cfg.lr,
     batches = crun.sampler.pk { labels = train.labels, k = cfg.batch.images, seed = seed,
       p = math.min(cfg.batch.people, train.people) },
