@@ -627,6 +627,7 @@ function Run:steps(source, state, control, closing)
 
   -- counts the step that has just ended and passes on the next batch
   local function pass(first, ...)
+    waited = cio.monotonic() - began                     -- what a loader makes the step wait
     if first == nil then leave() else
       c, images = first, batch_size(first)
       self.in_step = true
@@ -646,11 +647,7 @@ function Run:steps(source, state, control, closing)
       if self.save_every and now - self.clock > self.save_every then self:save() end
     end
     began = now
-    local function arrived(...)                        -- what a loader makes the step wait
-      waited = cio.monotonic() - now
-      return pass(...)
-    end
-    return arrived(f(s, c))
+    return pass(f(s, c))
   end
 
   local closer = setmetatable({}, { __close = function(_, err)
