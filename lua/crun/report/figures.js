@@ -1,20 +1,18 @@
 // figures.js - one function a figure, each given the element to fill.
+
+// The control that picks a metric, where there are several; chosen gets its number.
+function metricChoice(chosen) {
+  if (data.metrics.length < 2) return [];
+  const options = data.metrics.map((t, i) => [i, t.name]);
+  return [select("metric", options, 0, (v) => chosen(+v))];
+}
+
 function intervals(host) {
   let m = 0;
-  const choose =
-    data.metrics.length > 1
-      ? [
-          select(
-            "metric",
-            data.metrics.map((t, i) => [i, t.name]),
-            0,
-            (v) => {
-              m = +v;
-              it.render();
-            },
-          ),
-        ]
-      : [];
+  const choose = metricChoice((v) => {
+    m = v;
+    it.render();
+  });
   const it = chart(
     host,
     "Every seed, mean and interval",
@@ -101,20 +99,10 @@ function intervals(host) {
 
 function paired(host) {
   let m = 0;
-  const choose =
-    data.metrics.length > 1
-      ? [
-          select(
-            "metric",
-            data.metrics.map((t, i) => [i, t.name]),
-            0,
-            (v) => {
-              m = +v;
-              it.render();
-            },
-          ),
-        ]
-      : [];
+  const choose = metricChoice((v) => {
+    m = v;
+    it.render();
+  });
   const it = chart(
     host,
     "Seed by seed",
