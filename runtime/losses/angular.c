@@ -17,6 +17,7 @@
 
 #include "autograd/pair_loss.h"
 #include "kernels/label_order.h"
+#include "kernels/row_stream.h"
 
 enum { ALPHA, NORMALIZE, REDUCTION };
 
@@ -42,22 +43,16 @@ typedef struct work {
   size_t bytes;
 } work;
 
-static void *take(work *k, unsigned char *base, size_t count, size_t each) {
-  void *at = base != NULL ? base + k->bytes : NULL;
-  k->bytes += (count * each + 63) & ~(size_t)63;
-  return at;
-}
-
 static void lay_out(work *k, const cr_call *c, unsigned char *base) {
   *k = (work){ .B = c->dim['B'], .D = c->dim['D'] };
   if (c->in[CR_PAIR_REFERENCE_LABELS] != NULL) k->R = c->dim['R'];
   k->N = k->B + k->R;
   if (k->R > 0) {
-    k->label = take(k, base, (size_t)k->N, sizeof(int64_t));
-    k->rows = take(k, base, (size_t)(k->N * k->D), sizeof(real));
-    k->gradient = take(k, base, (size_t)((k->N + k->R) * k->D), sizeof(real));
+    k->label = cr_stream_take(base, &k->bytes, k->N, sizeof(int64_t));
+    k->rows = cr_stream_take(base, &k->bytes, k->N * k->D, sizeof(real));
+    k->gradient = cr_stream_take(base, &k->bytes, (k->N + k->R) * k->D, sizeof(real));
   }
-  k->tile = take(k, base, 0, 1);
+  k->tile = cr_stream_take(base, &k->bytes, 0, 1);
 }
 
 static cr_tile_shape shape_of(const cr_call *c, const work *k) {

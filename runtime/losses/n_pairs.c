@@ -15,6 +15,7 @@
 
 #include "autograd/pair_loss.h"
 #include "kernels/label_order.h"
+#include "kernels/row_stream.h"
 
 enum { VARIANT, L2_REG };
 enum { MC, ONE_VS_ONE };
@@ -41,27 +42,21 @@ typedef struct work {
   size_t bytes;
 } work;
 
-static void *take(work *k, unsigned char *base, size_t count, size_t each) {
-  void *at = base != NULL ? base + k->bytes : NULL;
-  k->bytes += (count * each + 63) & ~(size_t)63;
-  return at;
-}
-
 static void lay_out(work *k, const cr_call *c, unsigned char *base) {
   bool references = c->in[CR_PAIR_REFERENCE_LABELS] != NULL;
-  size_t B = (size_t)c->dim['B'], R = references ? (size_t)c->dim['R'] : 0, M = (size_t)k->M;
-  k->B = (int64_t)B;
-  k->R = (int64_t)R;
+  int64_t B = c->dim['B'], R = references ? c->dim['R'] : 0, M = k->M;
+  k->B = B;
+  k->R = R;
   k->D = c->dim['D'];
   k->bytes = 0;
-  k->order = take(k, base, B, sizeof(int64_t));
-  k->reference_order = take(k, base, R, sizeof(int64_t));
-  k->spare = take(k, base, B > R ? B : R, sizeof(int64_t));
-  k->chosen = take(k, base, 2 * M, sizeof(int64_t));
-  k->number = take(k, base, M, sizeof(int64_t));
-  k->rows = take(k, base, 2 * M * (size_t)k->D, sizeof(real));
-  k->gradient = take(k, base, 2 * M * (size_t)k->D, sizeof(real));
-  k->tile = take(k, base, 0, 1);
+  k->order = cr_stream_take(base, &k->bytes, B, sizeof(int64_t));
+  k->reference_order = cr_stream_take(base, &k->bytes, R, sizeof(int64_t));
+  k->spare = cr_stream_take(base, &k->bytes, B > R ? B : R, sizeof(int64_t));
+  k->chosen = cr_stream_take(base, &k->bytes, 2 * M, sizeof(int64_t));
+  k->number = cr_stream_take(base, &k->bytes, M, sizeof(int64_t));
+  k->rows = cr_stream_take(base, &k->bytes, 2 * M * k->D, sizeof(real));
+  k->gradient = cr_stream_take(base, &k->bytes, 2 * M * k->D, sizeof(real));
+  k->tile = cr_stream_take(base, &k->bytes, 0, 1);
 }
 
 /* Finds the pairs, and writes them down where there is room; returns their number. */
