@@ -9,6 +9,7 @@
 -- trains. Which people are where depends on `split` alone, so that all seeds and losses see the same.
 local crun = require "crun"
 local data, eval, losses, nn, optim, schedule = crun.data, crun.eval, crun.losses, crun.nn, crun.optim, crun.schedule
+local study, faces = require "crun.study", require "crun.study.faces"
 
 local cfg = crun.config {
   data      = { "generated", help = "'generated', or a folder with one folder per person (PGM or PNG)" },
@@ -72,27 +73,12 @@ for i, person in ipairs(order) do
   table.insert(parts[part], person)
 end
 local train, val = open(parts.train), open(parts.val)
-local scaling = { mean = (train.images:real():mean() / 255):item(), std = (train.images:real() / 255):std():item() }
-
-local function changed(rows, step)                       -- a function of seed, step and row alone
-  local options = { mean = scaling.mean, std = scaling.std, seed = cfg.seed, epoch = step }
-  for name, value in pairs(cfg.augment) do options[name] = value end
-  return data.augment(train.images, rows, options)
-end
+train.mean, train.std = (train.images:real():mean() / 255):item(), (train.images:real() / 255):std():item()
 
 -- ---- network and loss -------------------------------------------------------------------------------------------
 
 nn.seed(cfg.seed)
-local layers, channels, side = {}, 1, cfg.size
-for i, width in ipairs(cfg.widths) do
-  layers[i] = nn.Sequential { nn.Conv2d(channels, width, 3, { padding = 1, bias = false }), nn.BatchNorm2d(width),
-                              nn.ReLU(), nn.MaxPool2d(2) }
-  channels, side = width, side // 2
-end
-layers[#layers + 1] = nn.Flatten()
-layers[#layers + 1] = nn.Linear(channels * side * side, cfg.embedding)
-layers[#layers + 1] = nn.Normalize()
-local net = nn.Sequential(layers)
+local net = study.convnet { size = cfg.size, widths = cfg.widths, embedding = cfg.embedding }
 
 local own = cfg.loss
 local function unless_0(value) return value ~= 0 and value or nil end
@@ -130,7 +116,7 @@ run:checkpoint { net = net, opt = opt, sampler = sampler, loss = learns and crit
 -- side; the sum of their embeddings, back on the sphere.
 local function view(dy, dx, mirror)
   return function(images)
-    local x = data.augment(images, scaling)
+    local x = data.augment(images, { mean = train.mean, std = train.std })
     if dy ~= 0 or dx ~= 0 then
       x = x:pad({ 2, 2, 2, 2 }, "replicate"):narrow(3, 3 + dy, cfg.size):narrow(4, 3 + dx, cfg.size)
     end
@@ -154,7 +140,7 @@ end
 for _ in run:epochs(epochs) do
   for rows in run:steps(sampler) do
     lr:at(run:step() - 1)
-    local z = net(changed(rows, run:step()))
+    local z = net(faces.changed(train, rows, cfg, run:step()))
     local loss = criterion(z, train.labels:index_select(rows))
     opt:zero_grad()
     run:check_loss(loss)
