@@ -2,7 +2,8 @@
 --
 --     crun tests/scripts/sweep_kills.lua PLAN.yaml OUT KILLS [SEED] [SECONDS between kills] [KEY=VALUE ...]
 --
--- Prints how many of each were killed. The sweep must then be equal to one that nobody disturbed: see tests/sweep_spec.lua.
+-- A kill comes after a part of SECONDS drawn by the seed, or as soon as two more trials have started, so that a fast machine
+-- does not end the sweep first. Prints how many of each were killed. The sweep must then be equal to one that nobody disturbed: see tests/sweep_spec.lua.
 local crun = require "crun"
 local process, cio = crun.process, crun.io
 
@@ -23,6 +24,15 @@ local function workers(path)
   return list
 end
 
+-- How many trials of a sweep folder have begun.
+local function begun(path)
+  local n = 0
+  for _, name in ipairs(cio.is_dir(path) and (cio.list(path)) or {}) do
+    if name:find("^t%d") then n = n + 1 end
+  end
+  return n
+end
+
 --- plan: a file; out: where the sweep's folder is made; name: of the sweep. Returns the counts, and the exit code.
 function M.disturb(plan, out, name, opts)
   local rng, draws = crun.rng(opts.seed or 1, "kills"), 0
@@ -40,11 +50,11 @@ function M.disturb(plan, out, name, opts)
   local counts = { coordinator = 0, worker = 0, both = 0 }
   local pid, ended = start(), nil
   for _ = 1, opts.kills do
-    local wait = cio.monotonic() + draw() * (opts.seconds or 2)
+    local wait, enough = cio.monotonic() + draw() * (opts.seconds or 2), begun(path) + 2
     repeat
       process.sleep(0.01)
       ended = process.poll(pid)
-    until ended or cio.monotonic() > wait
+    until ended or cio.monotonic() > wait or begun(path) >= enough
     if ended then break end
     local victims = workers(path)
     local kind = draw()
