@@ -187,7 +187,7 @@ describe("a sweep", function()
   end)
 
   it("stops with checkpoints on a signal, and goes on", function()
-    write((changed("{steps: 2}", "{steps: 2, sleep: 0.05}")))
+    write((changed("{steps: 2}", "{steps: 2, sleep: 0.2}")))
     local pid = process.spawn { command = { shell.program, "sweep", "plan.yaml" }, folder = folder, output = folder .. "/log" }
     for _ = 1, 500 do
       process.sleep(0.01)
