@@ -47,6 +47,12 @@ describe("crun help", function()
     says("130  stopped at once", 0, "help", "exit")
   end)
 
+  it("and every command answer a wrong word without a trace of their own code", function()
+    for _, words in ipairs { { "bench", "nosuch" }, { "docs", "nosuch" }, { "bench", "--threads", "x" } } do
+      assert.is_nil(says("crun: " .. words[1] .. ": ", 2, table.unpack(words)).all:find("stack traceback", 1, true))
+    end
+  end)
+
   it("names the nearest topic", function()
     says("did you mean 'contrastive'?", 2, "help", "loss", "contrastve")
     says("there is no help on 'contrastve'; did you mean 'contrastive'?", 2, "help", "contrastve")

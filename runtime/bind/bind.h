@@ -19,6 +19,7 @@
 
 /* Raises "script.lua:41: WHERE: TEXT" at the first stack frame outside the library (lua/crun/). where may be NULL. */
 int cr_bind_raise(lua_State *L, const char *where, const char *text);
+bool cr_bind_in_script(lua_State *L);             /* whether a frame outside the library is on the stack */
 int cr_bind_error(lua_State *L, const char *where, const cr_error *err);     /* the same, from an error */
 int cr_bind_errorf(lua_State *L, const char *where, const char *format, ...)
   __attribute__((format(printf, 3, 4)));

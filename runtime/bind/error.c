@@ -11,16 +11,23 @@ static bool in_library(const char *source) {
   return strstr(source, "/lua/crun/") != NULL || strstr(source, "/share/crun/") != NULL;
 }
 
+static bool script_frame(lua_State *L, lua_Debug *ar) {
+  for (int level = 0; lua_getstack(L, level, ar); level++) {
+    lua_getinfo(L, "Sl", ar);
+    if (ar->currentline > 0 && !in_library(ar->source)) return true;
+  }
+  return false;
+}
+
+bool cr_bind_in_script(lua_State *L) {
+  lua_Debug ar;
+  return script_frame(L, &ar);
+}
+
 static void push_position(lua_State *L) {
   lua_Debug ar;
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline > 0 && !in_library(ar.source)) {
-      lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
-      return;
-    }
-  }
-  lua_pushliteral(L, "");
+  if (script_frame(L, &ar)) lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+  else lua_pushliteral(L, "");
 }
 
 int cr_bind_raise(lua_State *L, const char *where, const char *text) {

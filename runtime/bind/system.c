@@ -68,9 +68,14 @@ static int interrupted(lua_State *L) {
 
 /* ---- errors ------------------------------------------------------------------------------------------- */
 
-/* fail(where, text [, code]): raises at the script's own line; code becomes the exit status if nobody catches it */
+/* fail(where, text [, code]): raises at the script's own line; code becomes the exit status if nobody catches it.
+ * With no script on the stack the text answers a command line: exit status 2, as every bad argument has. */
 static int fail(lua_State *L) {
   const char *where = luaL_optstring(L, 1, NULL), *text = luaL_checkstring(L, 2);
+  if (lua_isnoneornil(L, 3) && !cr_bind_in_script(L)) {
+    lua_settop(L, 2);
+    lua_pushinteger(L, 2);
+  }
   if (!lua_isnoneornil(L, 3)) {
     lua_pushvalue(L, 3);
     lua_setfield(L, LUA_REGISTRYINDEX, "crun.exit_code");
