@@ -2,11 +2,11 @@
 -- themselves are never told. Does an embedding get the label right, and does it keep the digits of a class apart?
 --
 --   crun experiments/magnet_digits.lua
---   crun experiments/magnet_digits.lua data=path/to/mnist          (the 10,000 test digits: two thirds train, the rest tests)
+--   crun experiments/magnet_digits.lua data=path/to/mnist          (two thirds of what is there train, the rest tests)
 --
 -- Rippel, Paluri, Dollar, Bourdev, "Metric Learning with Adaptive Density Discrimination", ICLR 2016.
 local crun = require "crun"
-local study = require "crun.study"
+local study, digits = require "crun.study", require "crun.study.digits"
 
 local cfg = crun.config {
   data     = { "generated", help = "'generated', or a folder with MNIST's gzipped files" },
@@ -16,89 +16,72 @@ local cfg = crun.config {
   embedding = 32,
   magnet   = { clusters = 5, m = 8, d = 12, alpha = 1.0, refresh = 40 },
   triplet  = { margin = 0.3 },
+  augment  = { rotation = 8.0, shift = 0.04 },
   k        = { 20, least = 1, help = "neighbours that vote" },
   lr       = 1e-3,
   steps    = { 240, least = 1 },
   seed     = 1,
-  seeds    = { 3, least = 1, help = "how many trainings of each" },
+  seeds    = { 10, least = 1, help = "how many trainings of each" },
   quick    = false,
 }
 local run = crun.start(cfg, { name = "magnet_digits" })
 
-local function load_sets(seed)
-  if cfg.data == "generated" then
-    local n = cfg.quick and { train = 20, test = 10 } or cfg.writers
-    local x, y = crun.data.digits { writers = n.train, seed = seed }
-    local z, w = crun.data.digits { writers = n.test, first = n.train + 1, seed = seed }
-    return x, y, z, w
-  end
-  local set = crun.datasets.mnist(cfg.data)
-  local order = crun.randperm(crun.rng(seed, "magnet_digits.split"), #set.labels)
-  local third = #set.labels // 3
-  local train, test = order:narrow(1, 1, math.min(cfg.train, 2 * third)), order:narrow(1, #order - third + 1, third)
-  local digits = set.labels - 1
-  return set.images:index_select(train), digits:index_select(train), set.images:index_select(test), digits:index_select(test)
-end
-local function parity(digits) return digits - (digits:real() / 2):floor():int() * 2 + 1 end     -- 1 even, 2 odd
+local function parity(labels) return 2 - labels + (labels:real() / 2):floor():int() * 2 end     -- 1 even, 2 odd
 
--- each gives net, loss(step, rows) and the batches
-local rivals = { "softmax", "triplet", "Magnet" }
-local function make(name, x, y, seed)
-  local net = study.convnet { size = x:size(3), widths = cfg.widths, embedding = cfg.embedding, normalize = name == "triplet" }
-  local function embedded(rows) return net(crun.data.augment(x, rows, { rotation = 8, shift = 0.04, seed = seed, epoch = rows[1] })) end
-  local pk = crun.sampler.pk { labels = y, p = 2, k = 48, seed = seed }
-  if name == "softmax" then
-    local head, criterion = crun.nn.Linear(cfg.embedding, 2), crun.losses.cross_entropy {}
-    return net, { net, head }, pk, function(_, rows) return criterion(head(embedded(rows)), y:index_select(rows)) end
-  elseif name == "triplet" then
-    local criterion = crun.losses.triplet { margin = cfg.triplet.margin, mine = "semihard" }
-    return net, net, pk, function(_, rows) return criterion(embedded(rows), y:index_select(rows)) end
+local function trained(name, train, y, seed)               -- the network, taught the classes y
+  crun.nn.seed(seed)
+  local net = study.convnet { size = train.images:size(3), widths = cfg.widths, embedding = cfg.embedding, normalize = name == "triplet" }
+  local head = name == "softmax" and crun.nn.Linear(cfg.embedding, 2)
+  local m, index, batches, criterion = cfg.magnet, nil, nil, nil
+  if name == "Magnet" then
+    index = crun.sampler.magnet { labels = y, clusters = m.clusters, m = m.m, d = m.d, seed = seed }
+    batches = index:refresh(crun.eval.embed(net, train.images))
+    criterion = crun.losses.magnet { alpha = m.alpha, reduction = "none" }
+  else
+    batches = crun.sampler.pk { labels = y, p = 2, k = 48, seed = seed }
+    criterion = head and crun.losses.cross_entropy {} or crun.losses.triplet { margin = cfg.triplet.margin, mine = "semihard" }
   end
-  local m = cfg.magnet
-  local index = crun.sampler.magnet { labels = y, clusters = m.clusters, m = m.m, d = m.d, seed = seed }
-  local criterion = crun.losses.magnet { alpha = m.alpha, reduction = "none" }
-  return net, net, index:refresh(crun.eval.embed(net, x)), function(step, rows)
-    local losses = criterion(embedded(rows), index:clusters(rows))
-    index:record(rows, losses)
-    if step % m.refresh == 0 then index:refresh(crun.eval.embed(net, x)) end
-    return losses:mean()
-  end
+  study.fit { modules = head and { net, head } or net, steps = cfg.quick and 8 or cfg.steps, lr = cfg.lr, run = run, batches = batches,
+    name = ("%s/seed%d"):format(name, seed),
+    loss = function(step, rows)
+      local z = net(study.changed(train, rows, { augment = cfg.augment, seed = seed }, step))
+      if not index then return criterion(head and head(z) or z, y:index_select(rows)) end
+      local losses = criterion(z, index:clusters(rows))
+      index:record(rows, losses)                           -- clusters with large losses come more often
+      if step % m.refresh == 0 then index:refresh(crun.eval.embed(net, train.images)) end
+      return losses:mean()
+    end }
+  return net
 end
 
-local best = { ["even or odd, error %"] = "min", ["digit, error %"] = "min", ["digits in clusters, NMI"] = "max" }
-local results = study.new { run = run, best = best }
+local keys = { "even or odd, error %", "digit, error %", "digits in clusters, NMI" }
+local results = study.new { run = run, best = { [keys[1]] = "min", [keys[2]] = "min", [keys[3]] = "max" } }
 for seed in study.seeds(cfg) do
-  local x, digits, z, truth = load_sets(seed)
-  local y = parity(digits)
-  for _, name in ipairs(rivals) do
-    crun.nn.seed(seed)
-    local net, modules, batches, loss = make(name, x, y, seed)
-    study.fit { modules = modules, steps = cfg.quick and 8 or cfg.steps, lr = cfg.lr, run = run, batches = batches, loss = loss,
-      name = ("%s/seed%d"):format(name, seed) }
+  local train, test = digits.load(cfg, seed)
+  local y = parity(train.labels)
+  for _, name in ipairs { "softmax", "triplet", "Magnet" } do
+    local net = trained(name, train, y, seed)
     run:test(function()
-      local from, to = crun.eval.embed(net, x), crun.eval.embed(net, z)
+      local from, to = crun.eval.embed(net, train.images), crun.eval.embed(net, test.images)
       local function missed(labels, right)
         local _, stats = crun.metrics.knn(to, from, labels, right, { k = cfg.k, weights = "uniform", distance = "euclidean" })
         return 100 * (1 - stats.accuracy)
       end
-      results:add(name, {
-        ["even or odd, error %"] = missed(y, parity(truth)), ["digit, error %"] = missed(digits, truth),
-        ["digits in clusters, NMI"] = crun.eval.clustering(truth, to, { clusters = 10 }).nmi,
-      }, { "even or odd, error %", "digit, error %", "digits in clusters, NMI" })
+      results:add(name, { [keys[1]] = missed(y, parity(test.labels)), [keys[2]] = missed(train.labels, test.labels),
+        [keys[3]] = crun.eval.clustering(test.labels, to, { clusters = 10 }).nmi }, keys)
       if seed == cfg.seed then
-        local n = math.min(500, #truth)
+        local n = math.min(500, #to)
         crun.plot.map { path = run:picture("map_" .. name), title = name .. ", taught even and odd only: two principal components",
-          points = crun.pca.fit(to, 2):transform(to):narrow(1, 1, n), labels = truth:narrow(1, 1, n) + 1, size = 6,
-          names = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" } }
+          points = crun.pca.fit(to, 2):transform(to):narrow(1, 1, n), labels = test.labels:narrow(1, 1, n), names = digits.names, size = 6 }
       end
     end)
   end
 end
 results:print "test digits"
-for _, key in ipairs(results.keys) do
+for _, key in ipairs(keys) do
   for _, other in ipairs { "softmax", "triplet" } do
     local d = results:difference("Magnet", other, key)
-    print(("  Magnet less %s, %s: %s (%s)"):format(other, key, study.text(d), study.verdict(d, best[key])))
+    print(("  Magnet less %s, %s: %s (%s)"):format(other, key, study.text(d), study.verdict(d, results.best[key])))
   end
 end
 print("Pictures: " .. run.path .. "/pictures/")

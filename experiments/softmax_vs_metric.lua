@@ -26,7 +26,7 @@ local cfg = crun.config {
   steps     = { 200, least = 1 },
   k         = { 5, least = 1, help = "neighbours that vote" },
   seed      = 1,
-  seeds     = { 3, least = 1, help = "how many trainings of each" },
+  seeds     = { 5, least = 1, help = "how many trainings of each" },
   quick     = false,
 }
 local run = crun.start(cfg, { name = "softmax_vs_metric" })
@@ -69,7 +69,7 @@ local function train(name, set, count, seed)               -- an embedding, rows
     batches = crun.sampler.pk { labels = set.labels, k = k, seed = seed,
       p = math.min(seen.people, cfg.batch.people * cfg.batch.images // k) },
     loss = function(step, some)
-      local z = net(faces.changed(set, some, { augment = cfg.augment, seed = seed }, step))
+      local z = net(study.changed(set, some, { augment = cfg.augment, seed = seed }, step))
       return criterion(classify and classify(z) or z:normalize(), set.labels:index_select(some))
     end }
   return function(images)

@@ -132,6 +132,17 @@ function Study:print(title, keys)
   print(crun.ui.table { columns = { title or "", table.unpack(keys) }, rows = rows })
 end
 
+--- A curve of plot.lines over the places x: means, with their 95 % intervals as a band. at(k) gives
+-- the interval at x[k].
+function M.curve(name, x, at)
+  local curve = { name = name, x = x, y = {}, low = {}, high = {} }
+  for k in ipairs(x) do
+    local v = at(k)
+    curve.y[k], curve.low[k], curve.high[k] = v.mean, v.low or v.mean, v.high or v.mean
+  end
+  return curve
+end
+
 -- ---- sequences of points ------------------------------------------------------------------------
 
 --- Sequences of different lengths as sequences of `steps` points, evenly spaced in the order of
@@ -153,6 +164,14 @@ function M.resampled(points, lengths, steps)
 end
 
 -- ---- networks and training ----------------------------------------------------------------------
+
+--- Rows of a training set { images = }, changed at random as cfg.augment says; cfg.seed and the
+-- step decide how. Its mean and std, where it has them, bring them to mean 0.
+function M.changed(set, rows, cfg, step)
+  local o = { mean = set.mean, std = set.std, seed = cfg.seed, epoch = step }
+  for name, value in pairs(cfg.augment) do o[name] = value end
+  return crun.data.augment(set.images, rows, o)
+end
 
 --- A small convolutional network: blocks of 3 x 3 convolution, batch norm, ReLU and pooling by 2,
 -- then a linear layer to the embedding, its rows of length 1 unless normalize = false. opts:

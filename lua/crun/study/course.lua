@@ -1,4 +1,4 @@
---- Results along an axis (epochs, images per person): a study at each place, and pictures of how it goes.
+--- Results along an axis (epochs, images per person): a study at each place, and pictures.
 --
 --     local c = course.new { best = { ["k-NN"] = "max" } }
 --     c:at(epoch):add("triplet", { ["k-NN"] = 0.8 })      -- a crun.study
@@ -23,9 +23,9 @@ function Course:at(place)
   return self.studies[place]
 end
 
---- Means of a key along the axis, 95 % intervals as bands. opts: run, name of the picture, key; lines
--- (a list of { name, as }: which names, and what the legend says; all when left out); others of
--- plot.lines.
+--- Means of a key along the axis, 95 % intervals as bands. opts: run and name of the picture (it is
+-- only returned when they are left out), key; lines (a list of { name, as }: which names, and what
+-- the legend says; all when left out); others of plot.lines.
 function Course:picture(opts)
   local lines, o, series = opts.lines, {}, {}
   if not lines then
@@ -33,16 +33,14 @@ function Course:picture(opts)
     for i, name in ipairs(self.studies[self.places[1]].names) do lines[i] = { name, name } end
   end
   for i, line in ipairs(lines) do
-    local curve = { name = line[2], x = self.places, y = {}, low = {}, high = {} }
-    for k, place in ipairs(self.places) do
-      local v = self.studies[place]:interval(line[1], opts.key)
-      curve.y[k], curve.low[k], curve.high[k] = v.mean, v.low or v.mean, v.high or v.mean
-    end
-    series[i] = curve
+    series[i] = study.curve(line[2], self.places, function(k)
+      return self.studies[self.places[k]]:interval(line[1], opts.key)
+    end)
   end
   for name, value in pairs(opts) do o[name] = value end
   o.run, o.name, o.key, o.lines = nil, nil, nil, nil
-  o.path, o.series, o.ylabel = opts.run:picture(opts.name), series, opts.ylabel or opts.key
+  o.path, o.series = opts.name and opts.run:picture(opts.name), series
+  o.ylabel = opts.ylabel or opts.key
   return crun.plot.lines(o)
 end
 
