@@ -5,6 +5,7 @@
 #include <tgmath.h>
 
 #include "base/pool.h"
+#include "base/region.h"
 #include "kernels/label_order.h"
 
 enum { TILE_NUMBERS = 1 << 17, LEAST_ROWS = 32, SMALL = 20000 };
@@ -137,32 +138,20 @@ static bool check_inputs(const cr_call *c, cr_error *err) {
   return true;
 }
 
-/* One walk lays the memory out twice: to measure it (base NULL) and to hand it out. */
-static void *take(unsigned char *base, size_t *used, bool *fits, int64_t count, size_t each) {
-  size_t bytes = 0;
-  void *at = base != NULL ? base + *used : NULL;
-  *fits &= cr_size_mul((size_t)count, each, &bytes) && cr_size_add(bytes, 63, &bytes);
-  *fits &= cr_size_add(*used, bytes & ~(size_t)63, used);
-  return at;
-}
-
-static bool lay_out(cr_miner *m, bool references, unsigned char *base, size_t *used) {
+static void lay_out(cr_miner *m, bool references, cr_region *r) {
   int64_t B = m->rows, n = m->columns, D = m->pairs.width;
-  bool fits = true;
-  *used = 0;
-  m->kind = take(base, used, &fits, n, 1);
-  m->positive = take(base, used, &fits, n, sizeof(int64_t));
-  m->order = take(base, used, &fits, n, sizeof(int64_t));
-  m->spare = take(base, used, &fits, n, sizeof(int64_t));
-  if (!m->measured || m->distances != NULL) return fits;
-  m->x = take(base, used, &fits, B * D, sizeof(real));
-  m->y = references ? take(base, used, &fits, n * D, sizeof(real)) : m->x;
-  m->xx = take(base, used, &fits, B, sizeof(real));
-  m->yy = references ? take(base, used, &fits, n, sizeof(real)) : m->xx;
-  m->mean = take(base, used, &fits, D, sizeof(real));
-  m->variance = m->snr ? take(base, used, &fits, B, sizeof(real)) : NULL;
-  m->d = take(base, used, &fits, m->tile_rows * n, sizeof(real));
-  return fits;
+  m->kind = cr_take(r, n, 1);
+  m->positive = cr_take(r, n, sizeof(int64_t));
+  m->order = cr_take(r, n, sizeof(int64_t));
+  m->spare = cr_take(r, n, sizeof(int64_t));
+  if (!m->measured || m->distances != NULL) return;
+  m->x = cr_take(r, B * D, sizeof(real));
+  m->y = references ? cr_take(r, n * D, sizeof(real)) : m->x;
+  m->xx = cr_take(r, B, sizeof(real));
+  m->yy = references ? cr_take(r, n, sizeof(real)) : m->xx;
+  m->mean = cr_take(r, D, sizeof(real));
+  m->variance = m->snr ? cr_take(r, B, sizeof(real)) : NULL;
+  m->d = cr_take(r, m->tile_rows * n, sizeof(real));
 }
 
 CR_VECTOR static double norm(int64_t width, const real *x) {
@@ -253,7 +242,7 @@ bool cr_miner_open(cr_miner *m, cr_call *c, const cr_mine_shape *shape, cr_error
   if (!check_inputs(c, err)) return false;
   const cr_tensor *const *in = (const cr_tensor *const *)c->in;
   const cr_tensor *references = in[CR_MINER_REFERENCES];
-  size_t bytes;
+  cr_region r = { 0 };
   m->rows = in[CR_MINER_EMBEDDINGS]->shape[0];
   m->columns = references != NULL ? references->shape[0] : m->rows;
   m->pairs.width = in[CR_MINER_EMBEDDINGS]->shape[1];
@@ -270,11 +259,13 @@ bool cr_miner_open(cr_miner *m, cr_call *c, const cr_mine_shape *shape, cr_error
   m->tile_rows = m->columns > 0 ? TILE_NUMBERS / m->columns : 0;
   if (m->tile_rows < LEAST_ROWS) m->tile_rows = LEAST_ROWS;
   if (m->tile_rows > m->rows) m->tile_rows = m->rows;
-  if (!lay_out(m, references != NULL, NULL, &bytes))
+  lay_out(m, references != NULL, &r);
+  if (r.overflow)
     return cr_fail(err, CR_EMEMORY, "a batch of %lld rows is too large", (long long)m->rows);
-  m->memory = cr_alloc(bytes, err);
+  m->memory = cr_alloc(r.used, err);
   if (m->memory == NULL) return false;
-  lay_out(m, references != NULL, m->memory, &bytes);
+  r = (cr_region){ .base = m->memory };
+  lay_out(m, references != NULL, &r);
   m->pairs.same = references == NULL;
   if (m->relation == NULL) cr_label_order(m->columns, m->reference_label, m->order, m->spare);
   count_candidates(m);

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <tgmath.h>
 
-#include "base/memory.h"
 #include "base/pool.h"
+#include "base/region.h"
 #include "base/rng.h"
 #include "kernels/gemm.h"
 #include "kernels/kmeans.h"
@@ -31,36 +31,29 @@ static int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* The next array of n elements, or only its size when base is NULL. */
-static void *take(unsigned char *base, size_t *at, int64_t n, size_t element, bool *fits) {
-  size_t bytes = 0, from = *at;
-  *fits = *fits && cr_size_mul((size_t)n, element, &bytes)
-      && cr_size_add(bytes, 63, &bytes) && cr_size_add(from, bytes & ~(size_t)63, at);
-  return base == NULL ? NULL : base + from;
-}
-
-static bool lay_out(work *w, unsigned char *base, size_t *bytes) {
+static void lay_out(work *w, cr_region *r) {
   const cr_kmeans *k = &w->k;
   int64_t threads = cr_pool_threads();
-  size_t rows = 0;
-  bool fits = cr_size_mul((size_t)k->rows, (size_t)k->width, &rows);
-  *bytes = 0;
-  w->x = take(base, bytes, (int64_t)rows, sizeof(real), &fits);
-  w->mean = take(base, bytes, k->width, sizeof(real), &fits);
-  w->centre = take(base, bytes, k->clusters * k->width, sizeof(real), &fits);
-  w->half = take(base, bytes, k->clusters, sizeof(real), &fits);
-  w->products = take(base, bytes, threads * ROWS * COLUMNS, sizeof(real), &fits);
-  w->distance = take(base, bytes, k->rows, sizeof(double), &fits);
-  w->block_sum = take(base, bytes, pieces(k->rows, SUM_ROWS), sizeof(double), &fits);
-  w->column_sum = take(base, bytes, threads * k->width, sizeof(double), &fits);
-  w->order = take(base, bytes, k->rows, sizeof(int64_t), &fits);
-  w->begin = take(base, bytes, k->clusters + 1, sizeof(int64_t), &fits);
-  return fits;
+  size_t numbers = 0;
+  r->overflow |= !cr_size_mul((size_t)k->rows, (size_t)k->width, &numbers);
+  w->x = cr_take(r, (int64_t)numbers, sizeof(real));
+  w->mean = cr_take(r, k->width, sizeof(real));
+  w->centre = cr_take(r, k->clusters * k->width, sizeof(real));
+  w->half = cr_take(r, k->clusters, sizeof(real));
+  w->products = cr_take(r, threads * ROWS * COLUMNS, sizeof(real));
+  w->distance = cr_take(r, k->rows, sizeof(double));
+  w->block_sum = cr_take(r, pieces(k->rows, SUM_ROWS), sizeof(double));
+  w->column_sum = cr_take(r, threads * k->width, sizeof(double));
+  w->order = cr_take(r, k->rows, sizeof(int64_t));
+  w->begin = cr_take(r, k->clusters + 1, sizeof(int64_t));
 }
 
 bool cr_kmeans_bytes(const cr_kmeans *k, size_t *bytes) {
   work w = { .k = *k };
-  return lay_out(&w, NULL, bytes);
+  cr_region r = { 0 };
+  lay_out(&w, &r);
+  *bytes = r.used;
+  return !r.overflow;
 }
 
 /* ---- distances ------------------------------------------------------------------------------- */
@@ -248,9 +241,9 @@ static void refill(work *w) {
 double cr_kmeans_run(const cr_kmeans *k, const real *x, real *centre, int64_t *assignment,
                      void *scratch) {
   work w = { .k = *k };
-  size_t bytes;
+  cr_region r = { .base = scratch };
   int64_t N = k->rows, D = k->width;
-  lay_out(&w, scratch, &bytes);
+  lay_out(&w, &r);
   w.assignment = assignment;
   for (int64_t i = 0; i < N; i++) assignment[i] = -1;
 

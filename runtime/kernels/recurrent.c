@@ -15,6 +15,7 @@
 #include <string.h>
 #include <tgmath.h>
 #include "base/pool.h"
+#include "base/region.h"
 #include "kernels/gemm.h"
 #include "kernels/vmath.h"
 
@@ -59,57 +60,48 @@ typedef struct layout {
   real *dx, *dq;                /* backward: packed, of both halves of the parts */
 } layout;
 
-/* Hands out arrays one behind the other, each at 64 bytes; with base NULL it only counts. */
-typedef struct { unsigned char *base; size_t used; } region;
-
-static void *take(region *g, int64_t n, size_t size) {
-  void *p = g->base ? g->base + g->used : NULL;
-  g->used += ((size_t)n * size + 63) / 64 * 64;
-  return p;
-}
-
-static layout lay_saved(const cr_recurrent *r, region *g) {
+static layout lay_saved(const cr_recurrent *r, cr_region *g) {
   layout l = { .r = r, .N = rows_in_all(r), .W = width(r), .pieces = pieces_of(r) };
-  l.order = take(g, r->B, sizeof(int64_t));
-  l.start = take(g, l.pieces * (r->T + 1), sizeof(int64_t));
-  l.parts = take(g, l.N * l.W, sizeof(real));
-  l.before = take(g, l.N * r->H, sizeof(real));
-  l.state = take(g, keeps_state(r) ? l.N * r->H : 0, sizeof(real));
+  l.order = cr_take(g, r->B, sizeof(int64_t));
+  l.start = cr_take(g, l.pieces * (r->T + 1), sizeof(int64_t));
+  l.parts = cr_take(g, l.N * l.W, sizeof(real));
+  l.before = cr_take(g, l.N * r->H, sizeof(real));
+  l.state = cr_take(g, keeps_state(r) ? l.N * r->H : 0, sizeof(real));
   return l;
 }
 
-static void lay_scratch(layout *l, region *g, bool backward) {
+static void lay_scratch(layout *l, cr_region *g, bool backward) {
   const cr_recurrent *r = l->r;
-  l->x = take(g, l->N * r->D, sizeof(real));
-  l->h = take(g, r->B * r->H, sizeof(real));
-  l->c = take(g, r->kind == CR_RNN_LSTM ? r->B * r->H : 0, sizeof(real));
+  l->x = cr_take(g, l->N * r->D, sizeof(real));
+  l->h = cr_take(g, r->B * r->H, sizeof(real));
+  l->c = cr_take(g, r->kind == CR_RNN_LSTM ? r->B * r->H : 0, sizeof(real));
   if (backward) {
-    l->gx = take(g, l->N * r->D, sizeof(real));
-    l->dx = take(g, l->N * l->W, sizeof(real));
-    l->dq = r->kind == CR_RNN_GRU ? take(g, l->N * l->W, sizeof(real)) : l->dx;
+    l->gx = cr_take(g, l->N * r->D, sizeof(real));
+    l->dx = cr_take(g, l->N * l->W, sizeof(real));
+    l->dq = r->kind == CR_RNN_GRU ? cr_take(g, l->N * l->W, sizeof(real)) : l->dx;
   } else {
-    l->q = take(g, r->B * l->W, sizeof(real));
-    l->w_hh = take(g, r->H * l->W, sizeof(real));
-    l->b_ih = take(g, l->W, sizeof(real));
-    l->b_hh = take(g, l->W, sizeof(real));
+    l->q = cr_take(g, r->B * l->W, sizeof(real));
+    l->w_hh = cr_take(g, r->H * l->W, sizeof(real));
+    l->b_ih = cr_take(g, l->W, sizeof(real));
+    l->b_hh = cr_take(g, l->W, sizeof(real));
   }
 }
 
 size_t cr_recurrent_saved_bytes(const cr_recurrent *r) {
-  region g = { 0 };
+  cr_region g = { 0 };
   lay_saved(r, &g);
   return g.used;
 }
 
 size_t cr_recurrent_scratch_bytes(const cr_recurrent *r, bool backward) {
-  region ignored = { 0 }, g = { 0 };
+  cr_region ignored = { 0 }, g = { 0 };
   layout l = lay_saved(r, &ignored);
   lay_scratch(&l, &g, backward);
   return g.used;
 }
 
 static layout layout_of(const cr_recurrent *r, bool backward) {
-  region saved = { r->saved, 0 }, scratch = { r->scratch, 0 };
+  cr_region saved = { .base = r->saved }, scratch = { .base = r->scratch };
   layout l = lay_saved(r, &saved);
   lay_scratch(&l, &scratch, backward);
   return l;

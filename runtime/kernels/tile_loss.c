@@ -4,8 +4,8 @@
 #include <string.h>
 #include <tgmath.h>
 
-#include "base/memory.h"
 #include "base/pool.h"
+#include "base/region.h"
 #include "kernels/label_order.h"
 
 /* A tile of d and one of w stay in the second-level cache while rows are short. Past LONG they
@@ -30,60 +30,45 @@ static int64_t tile_rows_of(const cr_tile_shape *s) {
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* One walk lays the scratch out twice: to measure it (base NULL) and to hand it out. */
-typedef struct layout {
-  unsigned char *base;
-  size_t used;
-  bool fits;
-} layout;
-
-static void *take(layout *l, int64_t count, size_t each) {
-  size_t bytes = 0;
-  l->fits &= cr_size_mul((size_t)count, each, &bytes) && cr_size_add(bytes, 63, &bytes);
-  void *at = l->base != NULL ? l->base + l->used : NULL;
-  l->fits &= cr_size_add(l->used, bytes & ~(size_t)63, &l->used);
-  return at;
-}
-
-static void lay_out(cr_tile *t, layout *l) {
+static void lay_out(cr_tile *t, cr_region *r) {
   const cr_tile_shape *s = &t->shape;
   int64_t B = s->rows, n = columns_of(s), R = s->references, T = tile_rows_of(s), width = s->width;
-  t->order = take(l, B, sizeof(int64_t));
-  t->begin = take(l, B, sizeof(int64_t));
-  t->end = take(l, B, sizeof(int64_t));
-  t->reference_order = R > 0 ? take(l, R, sizeof(int64_t)) : t->order;
-  t->inverse = take(l, B, sizeof(real));
-  t->reference_inverse = R > 0 ? take(l, R, sizeof(real)) : t->inverse;
-  t->x = take(l, B * width, sizeof(real));
-  t->y = R > 0 ? take(l, R * width, sizeof(real)) : t->x;
-  t->xx = take(l, B, sizeof(real));
-  t->yy = R > 0 ? take(l, R, sizeof(real)) : t->xx;
-  t->mean = take(l, width, sizeof(real));
-  t->spare = R > 0 ? take(l, R, sizeof(int64_t)) : NULL;
-  t->d = take(l, T * n, sizeof(real));
-  t->row_sums = take(l, T * (CR_ROW_SUMS + 2), sizeof(double));
-  t->close = take(l, T, sizeof(bool));
-  t->mode = take(l, T, sizeof(cr_pairs_mode));
-  t->row_scratch = take(l, cr_pool_threads(), (s->row_scratch_bytes + 63) & ~(size_t)63);
+  t->order = cr_take(r, B, sizeof(int64_t));
+  t->begin = cr_take(r, B, sizeof(int64_t));
+  t->end = cr_take(r, B, sizeof(int64_t));
+  t->reference_order = R > 0 ? cr_take(r, R, sizeof(int64_t)) : t->order;
+  t->inverse = cr_take(r, B, sizeof(real));
+  t->reference_inverse = R > 0 ? cr_take(r, R, sizeof(real)) : t->inverse;
+  t->x = cr_take(r, B * width, sizeof(real));
+  t->y = R > 0 ? cr_take(r, R * width, sizeof(real)) : t->x;
+  t->xx = cr_take(r, B, sizeof(real));
+  t->yy = R > 0 ? cr_take(r, R, sizeof(real)) : t->xx;
+  t->mean = cr_take(r, width, sizeof(real));
+  t->spare = R > 0 ? cr_take(r, R, sizeof(int64_t)) : NULL;
+  t->d = cr_take(r, T * n, sizeof(real));
+  t->row_sums = cr_take(r, T * (CR_ROW_SUMS + 2), sizeof(double));
+  t->close = cr_take(r, T, sizeof(bool));
+  t->mode = cr_take(r, T, sizeof(cr_pairs_mode));
+  t->row_scratch = cr_take(r, cr_pool_threads(), (s->row_scratch_bytes + 63) & ~(size_t)63);
   if (!s->gradient) return;
-  t->w = take(l, T * n, sizeof(real));
-  t->sums.gx = take(l, B * width, sizeof(real));
-  t->sums.sx = take(l, B, sizeof(double));
-  t->sums.gy = R > 0 && s->reference_gradient ? take(l, R * width, sizeof(real)) : NULL;
-  t->sums.sy = R > 0 && s->reference_gradient ? take(l, R, sizeof(double)) : NULL;
+  t->w = cr_take(r, T * n, sizeof(real));
+  t->sums.gx = cr_take(r, B * width, sizeof(real));
+  t->sums.sx = cr_take(r, B, sizeof(double));
+  t->sums.gy = R > 0 && s->reference_gradient ? cr_take(r, R * width, sizeof(real)) : NULL;
+  t->sums.sy = R > 0 && s->reference_gradient ? cr_take(r, R, sizeof(double)) : NULL;
 }
 
 bool cr_tile_sizes(const cr_tile_shape *shape, size_t *saved_bytes, size_t *scratch_bytes,
                    cr_error *err) {
   cr_tile t = { .shape = *shape };
-  layout l = { .fits = true };
+  cr_region r = { 0 };
   size_t numbers = 0;
-  lay_out(&t, &l);
-  l.fits &= cr_size_mul((size_t)(shape->rows + shape->references),
-                        (size_t)shape->width * sizeof(real), &numbers);
-  if (!l.fits)
+  lay_out(&t, &r);
+  bool fits = cr_size_mul((size_t)(shape->rows + shape->references),
+                          (size_t)shape->width * sizeof(real), &numbers);
+  if (r.overflow || !fits)
     return cr_fail(err, CR_EMEMORY, "a batch of %lld rows is too large", (long long)shape->rows);
-  *scratch_bytes = l.used;
+  *scratch_bytes = r.used;
   *saved_bytes = shape->gradient ? numbers : 0;
   return true;
 }
@@ -166,8 +151,8 @@ void cr_tile_start(cr_tile *t, const cr_tile_shape *shape, const real *x, const 
   *t = (cr_tile){ .shape = *shape, .kept_first = -1, .healthy = true };
   cr_tile_shape *s = &t->shape;
   int64_t B = s->rows, R = s->references, n = columns_of(s);
-  layout l = { .base = scratch, .fits = true };
-  lay_out(t, &l);
+  cr_region r = { .base = scratch };
+  lay_out(t, &r);
   s->normalize |= s->metric == CR_COSINE;
   if (!(s->least_norm > 0)) s->least_norm = 1e-12;
   t->tile_rows = tile_rows_of(s);

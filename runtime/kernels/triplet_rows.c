@@ -4,6 +4,7 @@
 #include <string.h>
 #include <tgmath.h>
 
+#include "base/region.h"
 #include "kernels/vmath.h"
 
 #ifdef CR_DOUBLE
@@ -15,8 +16,6 @@ typedef int32_t lane_count;
 
 enum { LANES = 16, FACTORS = 64 };
 
-static size_t padded(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
 /* ---- places ---------------------------------------------------------------------------------- */
 
 static int64_t cells_for(int64_t k) {
@@ -25,17 +24,19 @@ static int64_t cells_for(int64_t k) {
   return cells;
 }
 
-size_t cr_rank_bytes(int64_t k) {
-  size_t K = (size_t)k;
-  return padded((K + 1) * sizeof(real)) + 2 * padded(K * sizeof(int32_t)) +
-         padded(((size_t)cells_for(k) + 2) * sizeof(int32_t))
-             + padded(4 * (K + 1) * sizeof(int32_t));
+static size_t lay_out(cr_rank *r, int64_t k, void *scratch) {
+  cr_region g = { .base = scratch };
+  r->u = cr_take(&g, k + 1, sizeof(real));
+  r->order = cr_take(&g, k, sizeof(int32_t));
+  r->cell = cr_take(&g, k, sizeof(int32_t));
+  r->table = cr_take(&g, cells_for(k) + 2, sizeof(int32_t));
+  r->histogram = cr_take(&g, 4 * (k + 1), sizeof(int32_t));
+  return g.used;
 }
 
-static void *take(unsigned char **at, size_t bytes) {
-  void *p = *at;
-  *at += padded(bytes);
-  return p;
+size_t cr_rank_bytes(int64_t k) {
+  cr_rank r;
+  return lay_out(&r, k, NULL);
 }
 
 /* Monotone in v: a difference and a product by a positive number round monotonically. So a smaller
@@ -49,15 +50,9 @@ static inline real cell_of(real v, real low, real scale, real cells) {
 /* A counting sort by cell; its prefix sums are the table. Then one insertion pass inside the
  * cells. */
 void cr_rank_start(cr_rank *r, int64_t k, const real *u, void *scratch) {
-  unsigned char *at = scratch;
-  size_t K = (size_t)k;
   int64_t cells = cells_for(k);
   *r = (cr_rank){ .k = k, .cells = (real)cells };
-  r->u = take(&at, (K + 1) * sizeof(real));
-  r->order = take(&at, K * sizeof(int32_t));
-  r->cell = take(&at, K * sizeof(int32_t));
-  r->table = take(&at, ((size_t)cells + 2) * sizeof(int32_t));
-  r->histogram = take(&at, 4 * (K + 1) * sizeof(int32_t));
+  lay_out(r, k, scratch);
   real low = u[0], high = u[0];
   for (int64_t i = 1; i < k; i++) {
     low = u[i] < low ? u[i] : low;

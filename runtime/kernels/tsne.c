@@ -4,6 +4,7 @@
 #include <tgmath.h>
 
 #include "base/pool.h"
+#include "base/region.h"
 #include "kernels/tsne.h"
 
 /* Rows of p are padded to a multiple of LANES; the points that fill them up lie so far away that
@@ -23,34 +24,27 @@ typedef struct work {
   double scale;                 /* of p */
 } work;
 
-static void *take(unsigned char **at, int64_t n, size_t element) {
-  void *here = *at;
-  *at += ((size_t)n * element + 63) & ~(size_t)63;
-  return here;
-}
-
 static int64_t padded_of(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
 
 static size_t lay_out(work *w, int64_t n, void *memory) {
-  unsigned char *at = memory;
+  cr_region r = { .base = memory };
   w->n = n;
   w->padded = padded_of(n);
-  w->p = take(&at, n * w->padded, sizeof(real));
-  w->a = take(&at, w->padded, sizeof(real));
-  w->b = take(&at, w->padded, sizeof(real));
-  w->gradient = take(&at, 2 * n, sizeof(double));
-  w->speed = take(&at, 2 * n, sizeof(double));
-  w->gain = take(&at, 2 * n, sizeof(double));
-  w->attract = take(&at, 2 * n, sizeof(double));
-  w->repel = take(&at, 2 * n, sizeof(double));
-  w->sum = take(&at, n, sizeof(double));
-  return (size_t)(at - (unsigned char *)memory);
+  w->p = cr_take(&r, n * w->padded, sizeof(real));
+  w->a = cr_take(&r, w->padded, sizeof(real));
+  w->b = cr_take(&r, w->padded, sizeof(real));
+  w->gradient = cr_take(&r, 2 * n, sizeof(double));
+  w->speed = cr_take(&r, 2 * n, sizeof(double));
+  w->gain = cr_take(&r, 2 * n, sizeof(double));
+  w->attract = cr_take(&r, 2 * n, sizeof(double));
+  w->repel = cr_take(&r, 2 * n, sizeof(double));
+  w->sum = cr_take(&r, n, sizeof(double));
+  return r.used;
 }
 
 size_t cr_tsne_bytes(int64_t n) {
-  static unsigned char none[64];
   work w;
-  return lay_out(&w, n, none);
+  return lay_out(&w, n, NULL);
 }
 
 /* ---- affinities ------------------------------------------------------------------------------ */
