@@ -37,13 +37,14 @@ if cfg.data == "generated" then
   local n = cfg.quick and { seen = 12, unseen = 8 } or cfg.people
   seen = faces.generated(cfg.first, n.seen, { images = most + cfg.fresh, size = cfg.size })
   unseen = faces.generated(cfg.first + n.seen, n.unseen, { images = 10, size = cfg.size })
-  seen.labels = seen.labels - (cfg.first - 1)              -- classes count from 1
 else
   local parts = crun.imagefolder.open(cfg.data, { size = cfg.size }):split { seen = 0.5, unseen = "rest" }
   seen, unseen = parts.seen, parts.unseen
   seen.people = #seen.names
   most = math.min(most, #seen.labels // seen.people - cfg.fresh)
 end
+local _, class = crun.unique(seen.labels)                  -- from 1 without gaps, as cross-entropy counts classes
+seen.labels = class
 for _, n in ipairs(cfg.images) do if n <= most then counts[#counts + 1] = n end end
 
 local function part(from, to)                              -- the images from .. to of each person seen

@@ -80,19 +80,6 @@ function M.split(set, cfg, seed)
   return part(set, train), part(set, test)
 end
 
--- labels from 1 without gaps, for losses with class weights
-local function dense(labels)
-  local place = {}
-  for i, label in ipairs(crun.unique(labels):totable()) do place[label] = i end
-  local out = labels:totable()
-  local n = 0
-  for i, label in ipairs(out) do
-    out[i] = place[label]
-    n = math.max(n, out[i])
-  end
-  return crun.int(out), n
-end
-
 -- the loss by its name; one with class weights is told how many classes there are and how wide
 local function new_loss(name, own, classes, width)
   local known, about = pcall(crun.describe, "losses", name)
@@ -131,9 +118,9 @@ function M.train(train, cfg, own, seed, run)
   layers[#layers + 1], layers[#layers + 2] = last, nn.Normalize()
   local net = nn.Sequential(layers)
 
-  local x, labels = (train.x - middle) * scale, nil
-  local classes
-  labels, classes = dense(train.labels)
+  local x = (train.x - middle) * scale
+  local values, labels = crun.unique(train.labels)        -- labels from 1 without gaps
+  local classes = #values
   local criterion = new_loss(cfg.loss, own, classes, cfg.width)
   study.fit { modules = { net, criterion }, steps = cfg.quick and 20 or cfg.steps, lr = cfg.lr,
     weight_decay = cfg.weight_decay, run = run, name = "seed" .. seed,
