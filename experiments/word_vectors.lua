@@ -28,17 +28,6 @@ local cfg = crun.config {
 }
 local run = crun.start(cfg, { name = "word_vectors" })
 
--- Counting: the positive pointwise mutual information of words and their neighbours, its largest singular directions.
-local function by_counting(book, center, context)
-  local V = #book.words
-  local counts = crun.bincount((center - 1) * V + context, { minlength = V * V }):real():reshape(V, V)
-  local expected = counts:sum(2):reshape(V, 1) * counts:sum(1):reshape(1, V) / counts:sum()
-  local pmi = (counts / expected:clamp { min = 1e-9 }):clamp { min = 1e-9 }:log():clamp { min = 0 }
-  local values, vectors = crun.eigh((pmi + pmi:t()) / 2)
-  local k = math.min(cfg.dim, V)
-  return vectors:narrow(1, 1, k):t() * values:narrow(1, 1, k):clamp { min = 0 }:sqrt():reshape(1, k)
-end
-
 local results = study.new { run = run, best = { ["analogies right"] = "max" } }
 local book, vectors, text
 for seed in study.seeds(cfg) do
@@ -56,24 +45,28 @@ for seed in study.seeds(cfg) do
     loss = function(_, rows) return model(center:index_select(rows), context:index_select(rows)) end }
   vectors = model.input:detach()
   if text.questions then
-    local share, asked = language.analogies(vectors, book, text.questions)
-    if asked == 0 then crun.fail("word_vectors", "the text has all four words of none of the questions", 4) end
-    results:add("skip-gram", { ["analogies right"] = share })
-    results:add("skip-gram, no training", { ["analogies right"] = (language.analogies(crun.randn(crun.rng(seed), #book.words, cfg.dim), book,
-      text.questions)) })
-    if #book.words <= 2000 then                            -- its table is words x words
-      results:add("counting (PPMI)", { ["analogies right"] = (language.analogies(by_counting(book, center, context), book, text.questions)) })
+    local function add(name, z)
+      local share, asked = language.analogies(z, book, text.questions)
+      if asked == 0 then crun.fail("word_vectors", "the text has all four words of none of the questions", 4) end
+      results:add(name, { ["analogies right"] = share })
     end
+    add("skip-gram", vectors)
+    add("skip-gram, no training", crun.randn(crun.rng(seed), #book.words, cfg.dim))
+    if #book.words <= 2000 then add("counting (PPMI)", language.counted(book, center, context, cfg.dim)) end   -- words x words
   end
 end
 if text.questions then
   results:print(("%d questions"):format(#text.questions))
-  local q = text.questions[1]
-  local _, _, answers = language.analogies(vectors, book, { q })
-  print(("  %s is to %s as %s is to %s; it should be %s"):format(q[1], q[2], q[3], answers[1] or "?", q[4]))
+  for _, q in ipairs(text.questions) do                    -- the first whose words the text has
+    local _, asked, answers = language.analogies(vectors, book, { q })
+    if asked == 1 then
+      print(("  %s is to %s as %s is to %s; it should be %s"):format(q[1], q[2], q[3], answers[1], q[4]))
+      break
+    end
+  end
 end
 for i = 1, math.min(5, #book.words) do
-  local word = book.words[math.min(#book.words, i * 7)]
+  local word = book.words[math.max(i, #book.words * i // 10)]           -- the most frequent mean little
   print(("  near %-12s %s"):format(word, table.concat(language.nearest(vectors, book, word, 6), " ")))
 end
 
@@ -85,9 +78,11 @@ for i, notion in ipairs(text.families and text.families[1].word or {}) do
   end
 end
 for i = 1, text.families and 0 or math.min(20, #book.words) do shown[i], forms[i], names[i] = i, i, book.words[i] end
-local z = vectors:index_select(crun.int(shown)):normalize()
-crun.plot.map { path = run:picture "words", title = "Words in two principal components of their vectors", names = names, size = 8,
-  points = crun.pca.fit(z, 2):transform(z), labels = crun.int(forms) }
+if #shown > 2 then
+  local z = vectors:index_select(crun.int(shown)):normalize()
+  crun.plot.map { path = run:picture "words", names = names, size = 8, points = crun.pca.fit(z, 2):transform(z), labels = crun.int(forms),
+    title = (text.families and "One family of words" or "Frequent words") .. " in two principal components of their vectors" }
+end
 crun.io.write_safetensors(run.path .. "/vectors.safetensors", { embeddings = vectors })
 crun.io.write_file(run.path .. "/words.txt", table.concat(book.words, "\n") .. "\n")
 print(("Vectors: %s/vectors.safetensors, words.txt\nPictures: %s/pictures/"):format(run.path, run.path))

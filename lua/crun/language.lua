@@ -201,6 +201,20 @@ function M.pairs(book, opts)
   return crun.int(center), crun.int(context)
 end
 
+--- Vectors by counting: the positive pointwise mutual information of words and their neighbours (a
+-- table of words x words), its `dim` largest singular directions. Levy, Goldberg, NIPS 2014.
+function M.counted(book, center, context, dim)
+  local V = #book.words
+  local counts = crun.bincount((center - 1) * V + context, { minlength = V * V })
+  counts = counts:real():reshape(V, V)
+  local expected = counts:sum(2):reshape(V, 1) * counts:sum(1):reshape(1, V) / counts:sum()
+  local pmi = (counts / expected:clamp { min = 1e-9 }):clamp { min = 1e-9 }:log():clamp { min = 0 }
+  local values, vectors = crun.eigh((pmi + pmi:t()) / 2)
+  local k = math.min(dim, V)
+  local size = values:narrow(1, 1, k):clamp { min = 0 }:sqrt()
+  return vectors:narrow(1, 1, k):t() * size:reshape(1, k)
+end
+
 -- ---- what the vectors know ----------------------------------------------------------------------
 
 --- The share of questions a : b = c : d answered by d, the word nearest to b - a + c by the cosine,
