@@ -27,7 +27,7 @@ local variants = {
   { "hadsell 2006", L.contrastive { variant = "hadsell", margin = m }, dash = { 8, 8 } },
   { "pml", L.contrastive { variant = "pml", neg_margin = m, reduction = "mean" }, dash = { 8, 8 } },
   { "chopra 2005", L.contrastive { variant = "chopra2005", Q = 2 * m } },
-  { "triplet squared, eq. 5", L.triplet { margin = m, squared = true, reduction = "mean" }, true },
+  { "triplet squared, eq. 5", L.triplet { margin = m, squared = true, reduction = "mean" }, true, dash = { 3, 6 } },
   { "triplet plain", L.triplet { margin = m, reduction = "mean" }, true, dash = { 3, 6 } },
   { "triplet soft", L.triplet { soft = true, reduction = "mean" }, true },
 }
@@ -44,21 +44,6 @@ local function at(variant, d, alike)
   return energy:item(), 0 - mate:grad()[1][1]          -- a force above 0 pushes away
 end
 
-local function curves(alike)
-  local energies, forces = {}, {}
-  for v, variant in ipairs(variants) do
-    local e = { name = variant[1], x = {}, y = {}, dash = variant.dash }
-    local f = { name = variant[1], x = e.x, y = {}, dash = variant.dash }
-    for i = 0, cfg.grid do
-      local d = 2 * i / cfg.grid
-      e.x[i + 1] = d
-      e.y[i + 1], f.y[i + 1] = at(variant, d, alike)
-    end
-    energies[v], forces[v] = e, f
-  end
-  return energies, forces
-end
-
 local rows, places = {}, { 0, 0.05 * m, 0.5 * m, 0.95 * m, 1.05 * m, 1.9 * m }
 for v, variant in ipairs(variants) do
   rows[v] = { variant[1] }
@@ -73,13 +58,22 @@ local columns = { "force at d =" }
 for p = 1, 3 do columns[#columns + 1] = ("like %.2f"):format(places[p]) end
 for _, d in ipairs(places) do columns[#columns + 1] = ("unlike %.2f"):format(d) end
 print(crun.ui.table { columns = columns, rows = rows })
-for _, which in ipairs { "like", "unlike" } do
-  local energies, forces = curves(which == "like")
-  for what, series in pairs { energy = energies, force = forces } do
-    crun.plot.lines { path = run:picture(what .. "_" .. which), series = series, xlabel = "distance", ylabel = what,
-      title = what == "energy" and "Energy: " .. which or "Force: " .. which .. " (above 0: apart, below: together)" }
+
+local function draw(which)
+  local energies, forces, x = {}, {}, {}
+  for i = 0, cfg.grid do x[i + 1] = 2 * i / cfg.grid end
+  for v, variant in ipairs(variants) do
+    local e, f = { name = variant[1], x = x, y = {}, dash = variant.dash }, { name = variant[1], x = x, y = {}, dash = variant.dash }
+    for i, d in ipairs(x) do e.y[i], f.y[i] = at(variant, d, which == "like") end
+    energies[v], forces[v] = e, f
   end
+  crun.plot.lines { path = run:picture("energy_" .. which), series = energies, title = "Energy of a pair that is " .. which,
+    xlabel = "distance", ylabel = "energy" }
+  crun.plot.lines { path = run:picture("force_" .. which), series = forces, xlabel = "distance", ylabel = "force",
+    title = ("Force on a pair that is %s (above 0: apart, below: together)"):format(which) }
 end
+draw "like"
+draw "unlike"
 
 -- ---- points in the plane that follow the force ------------------------------------------------------------------
 
@@ -88,7 +82,6 @@ local list = {}
 for i = 1, K * n do list[i] = (i - 1) % K + 1 end
 local labels = crun.int(list)
 local steps = cfg.quick and 20 or cfg.steps
-local colors = canvas.palette
 
 local function move(variant, seed)                        -- the places of all points, step by step
   local z = (crun.randn(crun.rng(seed, "toy"), K * n, 2) * cfg.toy.spread):requires_grad_()
@@ -103,8 +96,6 @@ local function move(variant, seed)                        -- the places of all p
   return path
 end
 
-local function mean(distances) return distances:mean():item() end
-
 local results = study.new { run = run, best = { ["1-NN %"] = "max" }, digits = 2 }
 local paths = {}
 for seed in study.seeds(cfg) do
@@ -113,37 +104,38 @@ for seed in study.seeds(cfg) do
     paths[v] = paths[v] or path
     local z = path[#path]
     local same, different = crun.eval.distances(z, labels)
-    results:add(variant[1], { ["1-NN %"] = 100 * crun.eval.retrieval(z, labels)["precision@1"], like = mean(same),
-      unlike = mean(different), ["unlike below margin %"] = 100 * mean(different:lt(m):real()) },
+    results:add(variant[1], { ["1-NN %"] = 100 * crun.eval.retrieval(z, labels)["precision@1"], like = same:mean(),
+      unlike = different:mean(), ["unlike below margin %"] = different:lt(m):real():mean() * 100 },
       { "1-NN %", "like", "unlike", "unlike below margin %" })
   end
 end
 results:print(("%d points, %d steps"):format(K * n, steps))
 
 -- a panel a loss, each at its own scale: ways in pale, ends in full colour, a bar as long as the margin
-local side, per_row = 300, 4
+local side, per_row, colors = 300, 4, canvas.palette
 local c = canvas.new(side * per_row, (side + 30) * math.ceil(#variants / per_row))
-for v, variant in ipairs(variants) do
-  local left, top = (v - 1) % per_row * side, (v - 1) // per_row * (side + 30) + 30
-  local last = paths[v][#paths[v]]
-  local reach = 1.1 * math.max(last:abs():amax():item(), paths[v][1]:abs():amax():item() / 2)
-  local function place(xy) return left + side / 2 * (1 + xy[1] / reach), top + side / 2 * (1 - xy[2] / reach) end
-  local function inside(xy) return math.max(math.abs(xy[1]), math.abs(xy[2])) < reach end
+local function panel(title, path, left, top)
+  local last = path[#path]
+  local reach = 1.1 * math.max(last:abs():amax():item(), path[1]:abs():amax():item() / 2)
+  local unit = side / 2 / reach
+  local function place(xy) return left + side / 2 + unit * xy[1], top + side / 2 - unit * xy[2] end
   local ways = {}
   for i = 1, K * n do ways[i] = {} end
-  for _, z in ipairs(paths[v]) do
+  for _, z in ipairs(path) do
     for i, xy in ipairs(z:totable()) do
       local x, y = place(xy)
-      table.move({ inside(xy) and x, inside(xy) and y }, 1, 2, #ways[i] + 1, ways[i])
+      local inside = math.max(math.abs(xy[1]), math.abs(xy[2])) < reach
+      table.move({ inside and x, inside and y }, 1, 2, #ways[i] + 1, ways[i])
     end
   end
   for i, way in ipairs(ways) do c:line(way, { color = colors[list[i]], alpha = 0.35 }) end
-  for i, xy in ipairs(last:totable()) do
-    local x, y = place(xy)
-    c:marks({ x, y }, { color = colors[list[i]], size = 9, edge = 1 })
-  end
-  c:line({ left + 14, top + side - 12, left + 14 + side / 2 * m / reach, top + side - 12 }, { width = 2 })
-  c:text(variant[1], left + side / 2, top - 8, { align = "center", size = 15 })
+  for i, xy in ipairs(last:totable()) do c:marks({ place(xy) }, { color = colors[list[i]], size = 9, edge = 1 }) end
+  c:line({ left + 14, top + side - 12, left + 14 + unit * m, top + side - 12 }, { width = 2 })
+  c:text("margin", left + 14, top + side - 18, { size = 11 })
+  c:text(title, left + side / 2, top - 8, { align = "center", size = 15 })
+end
+for v, variant in ipairs(variants) do
+  panel(variant[1], paths[v], (v - 1) % per_row * side, (v - 1) // per_row * (side + 30) + 30)
 end
 c:save(run:picture "points")
 print("Pictures: " .. run.path .. "/pictures/")
