@@ -1,8 +1,8 @@
 -- Similarity of two arrays of different lengths, as a pen sends them: Euclid on resampled strokes, dynamic time warping (DTW),
--- soft-DTW, and a recurrent encoder trained by a metric loss. 20-way one-shot tasks of alphabets never seen, each the same for all.
+-- soft-DTW, and two encoders trained by a metric loss. 20-way one-shot tasks of alphabets never seen, each the same for all.
 --
 --   crun experiments/pen_strokes.lua
---   crun experiments/pen_strokes.lua data=path/to/omniglot
+--   crun experiments/pen_strokes.lua data=path/to/omniglot train=1200
 --
 -- Sakoe, Chiba, 1978; Cuturi, Blondel, "Soft-DTW", ICML 2017; Khosla et al., "Supervised contrastive learning", NeurIPS 2020.
 local crun = require "crun"
@@ -10,15 +10,16 @@ local study, strokes = require "crun.study", require "crun.study.strokes"
 
 local cfg = crun.config {
   data      = { "generated", help = "'generated', or a folder with Omniglot's strokes_background_small1.zip" },
-  steps     = { 40, least = 12, help = "most points of a drawing; longer ones are thinned" },
-  hidden    = { 96, least = 1, help = "units of the GRU, in each direction" },
+  steps     = { 64, least = 12, help = "most points of a drawing, evenly placed along its lines" },
+  hidden    = { 96, least = 2, help = "units of the GRU, in each direction" },
+  widths    = { 48, 48, 48 },                                        -- of the convolutions over maps
   embedding = 128,
   batch     = { characters = 32, images = 3 },
   loss      = { temperature = 0.1 },
-  augment   = { linear = 0.15, shift = 0.1, reverse = 0.15, drop = 0.05 },
+  augment   = { order = 0.5, reverse = 0.3, linear = 0.15, bend = 0.1, shift = 0.1 },
   gamma     = { 0.01, help = "softness of soft-DTW; points lie in a square of side 2" },
-  lr        = 3e-3,
-  train     = { 900, least = 1, help = "steps of training" },
+  lr        = 2e-3,
+  train     = { 400, least = 1, help = "steps of training, of each encoder" },
   views     = { 8, least = 1, help = "changed views of a drawing that share its embedding" },
   tasks     = { 20, least = 1, help = "one-shot tasks of a test" },
   seed      = 1,
@@ -27,16 +28,13 @@ local cfg = crun.config {
 }
 local run = crun.start(cfg, { name = "pen_strokes" })
 local set = strokes.load(cfg)                            -- points [N T 3] in the square -1 .. 1, lengths, labels, alphabets
-local tasks = cfg.quick and 2 or cfg.tasks
+local tasks, views = cfg.quick and 2 or cfg.tasks, cfg.quick and 2 or cfg.views
 local results = study.new { run = run, best = { error = "min" } }
 
-for seed in study.seeds(cfg) do
-  local train, test, names = strokes.hold_out(set, 2, seed)
+local function trained(name, train, seed)
   crun.nn.seed(seed)
-  local net = strokes.encoder(cfg.hidden, cfg.embedding)
-  local criterion = crun.losses.supcon(cfg.loss)
-  local classes = train.labels:amax():item()
-  study.fit { modules = net, steps = cfg.quick and 10 or cfg.train, lr = cfg.lr, clip = 1.0, run = run, name = "seed" .. seed,
+  local net, criterion, classes = strokes[name](cfg), crun.losses.supcon(cfg.loss), train.labels:amax():item()
+  study.fit { modules = net, steps = cfg.quick and 6 or cfg.train, lr = cfg.lr, clip = 1.0, run = run, name = name .. "/seed" .. seed,
     batches = crun.sampler.pk { labels = train.labels, p = math.min(cfg.batch.characters, classes), k = cfg.batch.images,
       seed = seed },
     loss = function(step, rows)
@@ -44,27 +42,38 @@ for seed in study.seeds(cfg) do
       local points, lengths, turn = strokes.changed(train, rows, cfg, seed, step)
       return criterion(net(points, lengths), train.labels:index_select(rows) + turn * classes)
     end }
+  return net
+end
+
+for seed in study.seeds(cfg) do
+  local train, test, names = strokes.hold_out(set, 2, seed)
+  local nets = { trained("recurrent", train, seed), trained("mapped", train, seed) }
   run:test(function()
-    local z = strokes.embed(net, test, cfg, cfg.quick and 2 or cfg.views)
-    local rivals = {
-      { "Euclid, resampled", strokes.euclid(test) }, { "DTW", strokes.dtw(test) },
-      { "soft-DTW", strokes.soft_dtw(test, cfg.gamma) },
-      { "encoder", function(a, b) return crun.cdist(z:index_select(a), z:index_select(b)) end },
-    }
+    local rivals = { { "Euclid, resampled", strokes.euclid(test) }, { "DTW", strokes.dtw(test) },
+      { "soft-DTW", strokes.soft_dtw(test, cfg.gamma) } }
+    for i, name in ipairs { "recurrent encoder", "mapped encoder" } do
+      local z = strokes.embed(nets[i], test, cfg, views)
+      rivals[3 + i] = { name, function(a, b) return crun.cdist(z:index_select(a), z:index_select(b)) end }
+      if seed == cfg.seed then
+        local n = math.min(400, #test.labels)
+        crun.plot.map { path = run:picture("map_" .. i), title = ("Held-out characters, %s, two principal components"):format(name),
+          points = crun.pca.fit(z, 2):transform(z):narrow(1, 1, n), labels = test.labels:narrow(1, 1, n), size = 6 }
+      end
+    end
     local wrong = strokes.errors(test, rivals, tasks, seed)
     for i, rival in ipairs(rivals) do results:add(rival[1], { error = wrong[i] }) end
     print(("seed %d, held out: %s"):format(seed, names))
+    if seed == cfg.seed then
+      strokes.picture { path = run:picture "strokes", set = test, title = "What a pen sends: five hands, the same character" }
+    end
   end)
-  if seed == cfg.seed then
-    local z, n = strokes.embed(net, test, cfg, cfg.quick and 2 or cfg.views), math.min(400, #test.labels)
-    crun.plot.map { path = run:picture "map", title = "Held-out characters in the encoder's space, two principal components",
-      points = crun.pca.fit(z, 2):transform(z):narrow(1, 1, n),
-      labels = test.labels:narrow(1, 1, n), size = 6 }
-    strokes.picture { path = run:picture "strokes", set = test, title = "What a pen sends: five hands, the same character" }
-  end
 end
-results:print(("20-way one-shot, %d tasks"):format(tasks))
-local gain = results:difference("encoder", "DTW", "error")
-print(("encoder less DTW: %s (%s)"):format(study.text(gain), study.verdict(gain, "min")))
+run:test(function()
+  results:print(("20-way one-shot, %d tasks"):format(tasks))
+  for _, name in ipairs { "recurrent encoder", "mapped encoder" } do
+    local gain = results:difference(name, "DTW", "error")
+    print(("%s less DTW: %s (%s)"):format(name, study.text(gain), study.verdict(gain, "min")))
+  end
+end)
 print("Pictures: " .. run.path .. "/pictures/")
 run:finish()
