@@ -46,6 +46,9 @@ end
 local _, class = crun.unique(seen.labels)                  -- from 1 without gaps, as cross-entropy counts classes
 seen.labels = class
 for _, n in ipairs(cfg.images) do if n <= most then counts[#counts + 1] = n end end
+if #counts == 0 then
+  crun.fail("softmax_vs_metric", ("images: with fresh = %d, %d of a person's images are left to train"):format(cfg.fresh, math.max(0, most)), 3)
+end
 
 local function part(from, to)                              -- the images from .. to of each person seen
   local count, list = {}, {}
@@ -56,7 +59,7 @@ local function part(from, to)                              -- the images from ..
   local rows = crun.int(list)
   return { images = seen.images:index_select(rows), labels = seen.labels:index_select(rows), mean = seen.mean, std = seen.std }
 end
-seen.mean, seen.std = (seen.images:real():mean() / 255):item(), (seen.images:real() / 255):std():item()
+faces.scaled(seen)
 local fresh = part(most + 1, most + cfg.fresh)
 
 local function train(name, set, count, seed)               -- an embedding, rows not normalised

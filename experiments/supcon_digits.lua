@@ -44,7 +44,7 @@ local function trained(name, train, labels, share, seed)    -- the encoder, and 
   local criterion = contrast and crun.losses.supcon { temperature = cfg.temperature } or crun.losses.cross_entropy {}
   study.fit { modules = { net, head }, steps = cfg.quick and 6 or cfg.steps, lr = cfg.lr, run = run,
     name = ("%s/%g/seed%d"):format(name, share, seed),
-    batches = crun.sampler.pk { labels = labels, p = cfg.batch.classes, k = cfg.batch.images, seed = seed },
+    batches = crun.sampler.pk { labels = labels, p = cfg.batch.classes, k = cfg.batch.images, short = "repeat", seed = seed },
     loss = function(step, rows)
       local out = head(net(study.changed(train, rows, { augment = cfg.augment, seed = seed }, step)):relu())
       return criterion(contrast and out:normalize() or out, labels:index_select(rows))
