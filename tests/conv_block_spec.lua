@@ -78,6 +78,10 @@ local cases = {
     { padding = 1 } },
   { "a convolution", { 2, 9, 8, 3 }, 4, 3, { bias = true }, {} },
   { "a convolution and ReLU", { 2, 9, 8, 3 }, 4, 3, { bias = true }, { activation = "relu" } },
+  { "tiles", { 3, 12, 10, 32 }, 48, 3, { norm = true, bias = true }, relu2 },
+  { "tiles of odd sizes", { 2, 11, 9, 16 }, 16, 3, { norm = true }, { pool = 2, padding = 2 } },
+  { "tiles and ReLU", { 2, 9, 8, 16 }, 32, 3, { bias = true },
+    { padding = 1, activation = "relu" } },
   { "images of one channel", { 3, 12, 134, 1 }, 33, 3, { norm = true, bias = true }, relu2 },
   { "odd images of one channel", { 3, 9, 7, 1 }, 70, 3, { norm = true }, relu2 },
   { "one channel without padding", { 3, 9, 12, 1 }, 8, 3, { norm = true },
@@ -139,6 +143,36 @@ describe("a conv_block", function()
     t.x, t.weight = t.x * 1e-3 + 1, t.weight:abs()
     local o = { activation = "relu", pool = 2 }
     near(at_once(t, o), by_layers(t, o), "out", 5e-3)
+  end)
+  it("sees what became of the weights since the last call", function()
+    for _, shape in ipairs { { 2, 8, 8, 16 }, { 2, 8, 8, 3 } } do
+      local t = draw(shape, 32, 3, { norm = true, bias = true })
+      local o = { padding = 1, activation = "relu", pool = 2, training = false }
+      local _ <close> = crun.no_grad()
+      local function holds() near(at_once(t, o), by_layers(t, o), "out") end
+      holds()
+      holds()
+      t.weight:mul_(2)
+      holds()
+      t.weight[3] = t.weight[1]
+      t.gamma:add_(0.5)
+      holds()
+      t.var:mul_(3)
+      t.bias:fill_(1)
+      holds()
+      t.weight = crun.randn(crun.rng(4, "other"), 32, shape[4], 3, 3)
+      collectgarbage()
+      holds()
+    end
+  end)
+  it("keeps no more than some weights", function()
+    local _ <close> = crun.no_grad()
+    local x = crun.randn(crun.rng(4, "x"), 1, 4, 4, 64)
+    local before = crun.memory().live
+    for i = 1, 100 do
+      crun.scope(function() at_once({ x = x, weight = crun.zeros(64, 64, 3, 3) }, { padding = 1 }) end)
+    end
+    assert.is_true(crun.memory().live - before < 20e6)
   end)
   it("makes nothing of no images", function()
     local t = draw({ 0, 8, 8, 4 }, 6, 3, { norm = true })

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/block_thin.h"
+#include "kernels/conv_ready.h"
 
 /* ---- what a call is made of ------------------------------------------------------------------ */
 
@@ -14,6 +15,8 @@ typedef struct plan {
   cr_block block;
   cr_block_norm norm;               /* its mean and rstd with y when that is kept */
   bool folded, thin, keep_y;
+  bool ready;                       /* the weights may be kept turned: kernels/conv_ready.h */
+  bool follows;                     /* ReLU and pooling are the convolution's */
   int64_t each, chunk;              /* numbers of a filter; images at a time */
   real *y;
   double *taps;                     /* thin: cr_thin_sums, and who won */
@@ -39,7 +42,9 @@ static plan plan_of(const cr_block_call *c) {
   p.thin = c->conv.channels == 1 && c->pool && !c->want_x && is_pair(w->kernel, 3) &&
            is_pair(w->stride, 1) && w->padding[0] <= 1 && w->padding[1] <= 1;
   p.folded = c->normed && !training && !p.thin;
-  p.keep_y = (training || c->pool) && !p.thin;
+  p.ready = !c->backward && !training && !p.thin;
+  p.follows = p.ready && !c->residual && (c->relu || c->pool) && cr_conv_nhwc_follows(&p.conv);
+  p.keep_y = (training || c->pool) && !p.thin && !p.follows;
   p.norm = (cr_block_norm){ .channels = c->conv.filters,
                             .count = c->conv.images * w->out[0] * w->out[1],
                             .training = training, .unbiased = p.thin || p.folded,
@@ -48,7 +53,7 @@ static plan plan_of(const cr_block_call *c) {
                             .running_mean = c->running_mean, .running_var = c->running_var };
   p.each = c->conv.channels * w->kernel[0] * w->kernel[1];
   p.chunk = c->conv.images;
-  if (!c->backward && !training && c->pool) {
+  if (p.ready && c->pool && !p.follows) {
     /* so that y stays in the cache */
     int64_t image = w->out[0] * w->out[1] * c->conv.filters, most = (2 << 20) / (image + 1) + 1;
     if (p.chunk > most) p.chunk = most;
@@ -82,8 +87,8 @@ static room lay_kept(const cr_block_call *c, plan *p, void *kept) {
 
 typedef struct forward_room {
   real *mean, *scale, *shift, *weight, *bias;
-  double *sums;
-  void *conv;
+  double *sums, *fold;
+  void *ready, *conv;
 } forward_room;
 
 static room lay_forward(const cr_block_call *c, plan *p, forward_room *f, void *scratch) {
@@ -96,7 +101,10 @@ static room lay_forward(const cr_block_call *c, plan *p, forward_room *f, void *
   f->shift = take(&r, n, sizeof(real));
   f->sums = take(&r, 2 * n, sizeof(double));
   f->bias = take(&r, n, sizeof(real));
-  if (p->folded) f->weight = take(&r, n * p->each, sizeof(real));
+  f->fold = take(&r, n, sizeof(double));
+  bool kept = p->ready && cr_conv_ready_has(&p->conv, c->weight);
+  if (p->folded && !kept) f->weight = take(&r, n * p->each, sizeof(real));
+  if (p->ready && !kept) f->ready = take(&r, (int64_t)cr_conv_nhwc_ready_bytes(&p->conv), 1);
   if (!c->backward) take_found(&r, p, p->chunk);
   cr_thin t = thin_of(p);
   size_t conv = p->thin ? cr_thin_scratch(&t) : cr_conv_nhwc_scratch(&some, CR_CONV_FORWARD);
@@ -106,7 +114,7 @@ static room lay_forward(const cr_block_call *c, plan *p, forward_room *f, void *
 
 typedef struct backward_room {
   real *mean, *scale, *shift, *slope, *constant, *h, *weight, *gweight;
-  double *sums, *patches;
+  double *sums, *patches, *fold;
   void *sums_parts, *conv;
 } backward_room;
 
@@ -131,6 +139,7 @@ static room lay_backward(const cr_block_call *c, plan *p, backward_room *b, void
   if (c->residual ? !c->want_residual : !p->keep_y && c->relu)
     b->h = take(&r, p->norm.count * n, sizeof(real));
   if (p->folded) {
+    b->fold = take(&r, n, sizeof(double));
     b->weight = take(&r, n * p->each, sizeof(real));
     b->gweight = take(&r, n * p->each, sizeof(real));
   }
@@ -146,6 +155,11 @@ static room lay_backward(const cr_block_call *c, plan *p, backward_room *b, void
 size_t cr_block_kept_bytes(const cr_block_call *c) {
   plan p = plan_of(c);
   return lay_kept(c, &p, NULL).bytes;
+}
+
+void cr_block_reserve(const cr_block_call *c) {
+  plan p = plan_of(c);
+  if (p.ready) cr_conv_ready_reserve(&p.conv, c->weight);
 }
 
 size_t cr_block_forward_bytes(const cr_block_call *c) {
@@ -193,23 +207,32 @@ void cr_block_run(const cr_block_call *c, void *kept, void *scratch) {
     return;
   }
   const real *weight = c->weight, *bias = p.norm.bias;
+  for (int64_t o = 0; o < p.conv.filters; o++) f.fold[o] = 1;
   if (p.folded) {
     cr_block_settle(&p.norm);
-    cr_block_fold(&p.norm, p.each, weight, f.weight, f.bias);
-    weight = f.weight;
+    cr_block_fold(&p.norm, f.fold, f.bias);
     bias = f.bias;
   }
+  if (f.weight != NULL) {
+    cr_conv_scale_weights(&p.conv, weight, f.fold, f.weight);
+    weight = f.weight;
+  }
+  const void *ready = f.ready;
+  if (ready != NULL) cr_conv_nhwc_ready(&p.conv, weight, f.ready);
+  else if (p.ready) ready = cr_conv_ready_find(&p.conv, weight, f.fold);
+  cr_conv_after after = { p.follows && c->relu, p.follows && c->pool };
   const cr_window *w = &p.conv.window;
   int64_t in = w->in[0] * w->in[1] * p.conv.channels, n = p.conv.filters;
   int64_t image = w->out[0] * w->out[1] * n;
   int64_t image_out = c->pool ? w->out[0] / 2 * (w->out[1] / 2) * n : image;
-  bool mapped = false, plain = !p.keep_y && !c->residual && !c->relu;
+  bool mapped = false, plain = p.follows || (!p.keep_y && !c->residual && !c->relu);
   for (int64_t at = 0; at < p.conv.images; at += p.chunk) {
     cr_conv some = p.conv;
     some.images = p.conv.images - at < p.chunk ? p.conv.images - at : p.chunk;
     real *out = c->out + at * image_out, *y = p.keep_y ? p.y : out;
-    cr_conv_nhwc_forward(&some, c->x + at * in, weight, bias, y,
-                         p.norm.training ? f.sums : NULL, f.conv);
+    double *sums = p.norm.training ? f.sums : NULL;
+    if (ready) cr_conv_nhwc_forward_ready(&some, c->x + at * in, ready, bias, y, after, f.conv);
+    else cr_conv_nhwc_forward(&some, c->x + at * in, weight, bias, y, sums, f.conv);
     if (plain) continue;
     if (!mapped) {
       if (p.norm.training) {
@@ -295,7 +318,8 @@ void cr_block_run_back(const cr_block_call *c, void *kept, void *scratch) {
   }
   const real *weight = c->weight;
   if (p.folded) {
-    cr_block_fold(&p.norm, p.each, weight, b.weight, b.shift);
+    cr_block_fold(&p.norm, b.fold, b.shift);
+    cr_conv_scale_weights(&p.conv, weight, b.fold, b.weight);
     if (c->gweight || c->ggamma)
       cr_conv_nhwc_grad_weight(&p.conv, c->x, gy, b.gweight, b.conv);
     cr_block_fold_backward(&p.norm, p.each, weight, b.gweight, b.sums, c->gweight, c->ggamma,

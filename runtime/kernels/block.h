@@ -24,6 +24,8 @@ typedef struct cr_block_call {
   real *gx, *gweight, *gbias, *ggamma, *gbeta, *gshortcut;
 } cr_block_call;
 
+/* Before the others: where inference may keep what it makes of the weights */
+void cr_block_reserve(const cr_block_call *c);
 size_t cr_block_kept_bytes(const cr_block_call *c);
 size_t cr_block_forward_bytes(const cr_block_call *c);
 size_t cr_block_backward_bytes(const cr_block_call *c);

@@ -57,13 +57,10 @@ void cr_block_map_none(int64_t channels, real *mean, real *scale, real *shift) {
   }
 }
 
-void cr_block_fold(const cr_block_norm *n, int64_t each, const real *weight, real *folded,
-                   real *shift) {
+void cr_block_fold(const cr_block_norm *n, double *scale, real *shift) {
   for (int64_t c = 0; c < n->channels; c++) {
-    double scale = n->rstd[c] * entry(n->gamma, c, 1);
-    shift[c] = (real)(entry(n->beta, c, 0) - n->mean[c] * scale);
-    for (int64_t k = c * each; k < (c + 1) * each; k++)
-      folded[k] = (real)((double)weight[k] * scale);
+    scale[c] = n->rstd[c] * entry(n->gamma, c, 1);
+    shift[c] = (real)(entry(n->beta, c, 0) - n->mean[c] * scale[c]);
   }
 }
 

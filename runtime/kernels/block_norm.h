@@ -32,11 +32,9 @@ void cr_block_map(const cr_block_norm *n, real *mean, real *scale, real *shift);
 /* where there is nothing to do: 0, 1, 0 */
 void cr_block_map_none(int64_t channels, real *mean, real *scale, real *shift);
 
-/* Outside training a convolution and its batch norm are a convolution: folded = weight scale, shift
- * = beta - mean scale with scale = gamma rstd; mean is that of y without its bias. each: numbers of
- * weight for a filter. */
-void cr_block_fold(const cr_block_norm *n, int64_t each, const real *weight, real *folded,
-                   real *shift);
+/* Outside training a convolution and its batch norm are a convolution, of weight scale and with the
+ * bias shift: scale = gamma rstd, shift = beta - mean scale; mean is that of y without its bias. */
+void cr_block_fold(const cr_block_norm *n, double *scale, real *shift);
 /* The way back from the gradients of folded and shift; those that are NULL are left out. */
 void cr_block_fold_backward(const cr_block_norm *n, int64_t each, const real *weight,
                             const real *gfolded, const double *gshift, real *gweight, real *ggamma,

@@ -22,8 +22,8 @@ static const double MOST_SCRATCH = 32 << 20;
 typedef struct {
   const cr_conv *v;
   int64_t C, O, rows, places, positions, strips, blocks, images_a_block;
-  const real *x, *weight, *bias, *gy;
-  real *y, *gx, *packed, *gw;
+  const real *x, *weight, *bias, *gy, *packed;
+  real *y, *gx, *to, *gw;
 } job;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -45,7 +45,8 @@ static job job_of(const cr_conv *v) {
 
 size_t cr_conv_columns_scratch(const cr_conv *v, cr_conv_pass pass) {
   job j = job_of(v);
-  return (size_t)((pass == CR_CONV_GRAD_WEIGHT ? j.blocks : 1) * j.O * j.rows) * sizeof(real);
+  int64_t arrays = pass == CR_CONV_GRAD_WEIGHT ? j.blocks : pass == CR_CONV_GRAD_X ? 1 : 0;
+  return (size_t)(arrays * j.O * j.rows) * sizeof(real);
 }
 
 /* packed[(i, j, c)][o] = weight[o][c][(i, j)] */
@@ -54,11 +55,11 @@ static void pack_range(void *context, int64_t begin, int64_t end) {
   int64_t taps = j->rows / (j->C > 0 ? j->C : 1);
   for (int64_t r = begin; r < end; r++)
     for (int64_t o = 0; o < j->O; o++)
-      j->packed[r*j->O + o] = j->weight[(o*j->C + r % j->C) * taps + r / j->C];
+      j->to[r*j->O + o] = j->weight[(o*j->C + r % j->C) * taps + r / j->C];
 }
 
 static void pack(job *j, void *scratch) {
-  j->packed = scratch;
+  j->packed = j->to = scratch;
   cr_pool_for(j->rows, 1 + (1 << 14) / (j->O + 1), pack_range, j);
 }
 
@@ -115,11 +116,21 @@ static void forward_strip(void *context, int64_t block, int worker) {
   }
 }
 
-void cr_conv_columns_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
-                             real *y, void *scratch) {
+size_t cr_conv_columns_ready_bytes(const cr_conv *v) {
   job j = job_of(v);
-  j.x = x, j.weight = weight, j.bias = bias, j.y = y;
-  pack(&j, scratch);
+  return (size_t)(j.O * j.rows) * sizeof(real);
+}
+
+void cr_conv_columns_ready(const cr_conv *v, const real *weight, void *ready) {
+  job j = job_of(v);
+  j.weight = weight;
+  pack(&j, ready);
+}
+
+void cr_conv_columns_forward(const cr_conv *v, const real *x, const void *ready, const real *bias,
+                             real *y) {
+  job j = job_of(v);
+  j.x = x, j.packed = ready, j.bias = bias, j.y = y;
   cr_pool_run(v->images * j.strips, forward_strip, &j);
 }
 

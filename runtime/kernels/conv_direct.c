@@ -22,6 +22,7 @@ typedef struct {
   int phases;
   cr_direct phase[MOST_STRIDE * MOST_STRIDE];
   cr_direct_weight from[MOST_STRIDE * MOST_STRIDE];
+  real *packed[MOST_STRIDE * MOST_STRIDE];
   const cr_conv_kernels *kernels;
   const real *gy;
   real *gw, *gw_sum;
@@ -122,6 +123,12 @@ static int64_t weights_size(const cr_direct *d) {
   return d->kernel[0] * d->kernel[1] * d->channels * parts(d->filters, PANEL) * PANEL;
 }
 
+static size_t packed_bytes(const job *j) {
+  size_t bytes = 0;
+  for (int p = 0; p < j->phases; p++) bytes += (size_t)weights_size(&j->phase[p]) * sizeof(real);
+  return bytes;
+}
+
 static int64_t gw_size(const cr_direct *d) {
   return d->kernel[0] * cr_direct_kernel_line(d) * d->filters;
 }
@@ -129,17 +136,20 @@ static int64_t gw_size(const cr_direct *d) {
 size_t cr_conv_direct_scratch(const cr_conv *v, cr_conv_pass pass) {
   job j = job_of(v, pass);
   if (pass == CR_CONV_GRAD_WEIGHT) return (size_t)(j.blocks * gw_size(&j.phase[0])) * sizeof(real);
-  size_t bytes = 0;
-  for (int p = 0; p < j.phases; p++) bytes += (size_t)weights_size(&j.phase[p]) * sizeof(real);
-  if (pass == CR_CONV_FORWARD) bytes += (size_t)(2 * j.blocks * v->filters) * sizeof(double);
-  return bytes;
+  if (pass == CR_CONV_FORWARD) return (size_t)(2 * j.blocks * v->filters) * sizeof(double);
+  return packed_bytes(&j);
+}
+
+size_t cr_conv_direct_ready_bytes(const cr_conv *v) {
+  job j = forward_job(v, MOST_BLOCKS);
+  return packed_bytes(&j);
 }
 
 static void weights_panel(void *context, int64_t block, int worker) {
   const job *j = context;
   int64_t p = block % j->phases;
   (void)worker;
-  j->kernels->direct_weights(&j->phase[p], &j->from[p], block / j->phases);
+  j->kernels->direct_weights(&j->phase[p], &j->from[p], block / j->phases, j->packed[p]);
 }
 
 static void forward_block(void *context, int64_t block, int worker) {
@@ -158,30 +168,41 @@ static void forward_block(void *context, int64_t block, int worker) {
     }
 }
 
-static void convolve(job *j, const real *x, const real *weight, const real *bias, real *y,
-                     real *scratch) {
+static void pack(job *j, const real *weight, real *packed) {
   for (int p = 0; p < j->phases; p++) {
-    cr_direct *d = &j->phase[p];
-    d->x = x, d->bias = bias, d->y = y, d->weights = scratch, j->from[p].weight = weight;
-    scratch += weights_size(d);
+    j->from[p].weight = weight, j->packed[p] = packed;
+    packed += weights_size(&j->phase[p]);
   }
   cr_pool_run(j->phases * parts(j->phase[0].filters, j->kernels->width), weights_panel, j);
-  if (j->part != NULL) j->part = (double *)(void *)scratch;
+}
+
+static void convolve(job *j, const real *x, const real *packed, const real *bias, real *y) {
+  for (int p = 0; p < j->phases; p++) {
+    cr_direct *d = &j->phase[p];
+    d->x = x, d->bias = bias, d->y = y, d->weights = packed;
+    packed += weights_size(d);
+  }
   cr_pool_run(j->blocks, forward_block, j);
 }
 
-void cr_conv_direct_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
+void cr_conv_direct_ready(const cr_conv *v, const real *weight, void *ready) {
+  job j = job_of(v, CR_CONV_FORWARD);
+  pack(&j, weight, ready);
+}
+
+void cr_conv_direct_forward(const cr_conv *v, const real *x, const void *ready, const real *bias,
                             real *y, double *sums, void *scratch) {
   job j = job_of(v, CR_CONV_FORWARD);
-  j.part = sums;
-  convolve(&j, x, weight, bias, y, scratch);
+  if (sums != NULL) j.part = scratch;
+  convolve(&j, x, ready, bias, y);
   if (sums != NULL) cr_conv_add_parts(j.blocks, v->filters, j.part, sums);
 }
 
 void cr_conv_direct_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
                            void *scratch) {
   job j = job_of(v, CR_CONV_GRAD_X);
-  convolve(&j, gy, weight, NULL, gx, scratch);
+  pack(&j, weight, scratch);
+  convolve(&j, gy, scratch, NULL, gx);
 }
 
 static void products_run(void *context, int64_t block, int worker) {

@@ -13,7 +13,10 @@
  * multiple of 16 in that for the weights */
 bool cr_conv_direct_can(const cr_conv *v, cr_conv_pass pass);
 size_t cr_conv_direct_scratch(const cr_conv *v, cr_conv_pass pass);
-void cr_conv_direct_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
+/* ready, of cr_conv_direct_ready_bytes: the weights in panels, as forward reads them */
+size_t cr_conv_direct_ready_bytes(const cr_conv *v);
+void cr_conv_direct_ready(const cr_conv *v, const real *weight, void *ready);
+void cr_conv_direct_forward(const cr_conv *v, const real *x, const void *ready, const real *bias,
                             real *y, double *sums, void *scratch);
 void cr_conv_direct_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
                            void *scratch);

@@ -27,9 +27,10 @@ static void copy_lines(const cr_direct *d, int64_t image, int64_t row0, int64_t 
 }
 
 /* weights[panel][i][j][c][filter of the panel], the last panel filled up with zeros */
-static void direct_weights(const cr_direct *d, const cr_direct_weight *from, int64_t panel) {
+static void direct_weights(const cr_direct *d, const cr_direct_weight *from, int64_t panel,
+                           real *to) {
   int64_t o0 = panel * WIDTH, wide = least(WIDTH, d->filters - o0), width = round_up(wide, LANES);
-  real *to = d->weights + d->kernel[0] * d->kernel[1] * d->channels * o0;
+  to += d->kernel[0] * d->kernel[1] * d->channels * o0;
   for (int64_t i = 0; i < d->kernel[0]; i++)
     for (int64_t j = 0; j < d->kernel[1]; j++)
       for (int64_t c = 0; c < d->channels; c++, to += width) {

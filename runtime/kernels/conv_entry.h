@@ -26,8 +26,12 @@ enum {
 typedef struct cr_winograd {
   int64_t in[2], out[2], padding[2], channels, filters, down, across, tiles;
   const real *x, *bias, *gy;
-  real *y, *u;                          /* u: the transformed weights, panel by panel */
+  const real *u;                        /* the transformed weights, panel by panel */
+  real *y;
   bool stream;                          /* cr_conv_streams of y */
+  bool relu, pool;                      /* y is the ReLU, the largest of 2 x 2 places, of that */
+  real *v;                              /* NULL, or the transformed tiles [36][v_step] */
+  int64_t v_step;
 } cr_winograd;
 
 /* Where weight[o, c] begins, and whether its nine places run backwards */
@@ -43,7 +47,8 @@ typedef struct cr_direct {
   int64_t in[2], out[2], kernel[2], before[2], stride[2], place[2], spread[2], size[2];
   int64_t channels, filters;
   const real *x, *bias;
-  real *y, *weights;                    /* weights: packed, panel by panel */
+  const real *weights;                  /* packed, panel by panel */
+  real *y;
 } cr_direct;
 
 /* Elements of one line with its zeros, and of one line of the kernel, filled up to whole groups */
@@ -64,9 +69,11 @@ typedef struct cr_direct_weight {
 
 typedef struct cr_conv_kernels {
   int64_t width;                        /* filters in a panel of weights */
-  /* w->u of one panel, channels c0 .. c1-1 */
+  /* u of one panel, channels c0 .. c1-1 */
   void (*winograd_weights)(const cr_winograd *w, const cr_winograd_weight *from, int64_t panel,
-                           int64_t c0, int64_t c1);
+                           int64_t c0, int64_t c1, real *u);
+  /* v of tiles first .. end-1; past the last, that once more */
+  void (*winograd_tiles)(const cr_winograd *w, int64_t first, int64_t end);
   /* y of tiles first .. end-1, filters o0 .. o1-1, whole panels; part: NULL, or [2 filters] that
    * the sums of y and y^2 are added to */
   void (*winograd_forward)(const cr_winograd *w, int64_t first, int64_t end, int64_t o0, int64_t o1,
@@ -77,8 +84,8 @@ typedef struct cr_conv_kernels {
   /* gw of one channel from the sums of `runs` runs of tiles, run_size apart */
   void (*winograd_fold)(const cr_winograd *w, int64_t runs, int64_t run_size, const real *du,
                         int64_t channel, real *gw);
-  /* d->weights of one panel */
-  void (*direct_weights)(const cr_direct *d, const cr_direct_weight *from, int64_t panel);
+  /* d->weights of one panel, in `to` */
+  void (*direct_weights)(const cr_direct *d, const cr_direct_weight *from, int64_t panel, real *to);
   /* y of rows row0 .. row1-1 of an image; part: NULL, or [2 filters] that its sums are added to */
   void (*direct_forward)(const cr_direct *d, int64_t image, int64_t row0, int64_t row1,
                          double *part);

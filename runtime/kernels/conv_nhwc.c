@@ -50,31 +50,66 @@ void cr_conv_add_parts(int64_t blocks, int64_t filters, const double *part, doub
   }
 }
 
-size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
-  switch (cr_conv_choose(v, pass)) {
-    case CR_CONV_WINOGRAD: return cr_winograd_scratch(v, pass);
-    case CR_CONV_DIRECT: return cr_conv_direct_scratch(v, pass);
-    default: break;
+size_t cr_conv_nhwc_ready_bytes(const cr_conv *v) {
+  switch (cr_conv_choose(v, CR_CONV_FORWARD)) {
+    case CR_CONV_WINOGRAD: return cr_winograd_ready_bytes(v);
+    case CR_CONV_DIRECT: return cr_conv_direct_ready_bytes(v);
+    default: return cr_conv_columns_ready_bytes(v);
   }
-  size_t sums = 0;
-  if (pass == CR_CONV_FORWARD) sums = (size_t)(2 * SUM_BLOCKS * v->filters) * sizeof(double);
-  size_t bytes = cr_conv_columns_scratch(v, pass);
-  return bytes > sums ? bytes : sums;
 }
 
-void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
-                          real *y, double *sums, void *scratch) {
+void cr_conv_nhwc_ready(const cr_conv *v, const real *weight, void *ready) {
   switch (cr_conv_choose(v, CR_CONV_FORWARD)) {
-    case CR_CONV_WINOGRAD: cr_winograd_forward(v, x, weight, bias, y, sums, scratch); return;
-    case CR_CONV_DIRECT: cr_conv_direct_forward(v, x, weight, bias, y, sums, scratch); return;
+    case CR_CONV_WINOGRAD: cr_winograd_ready(v, weight, ready); return;
+    case CR_CONV_DIRECT: cr_conv_direct_ready(v, weight, ready); return;
+    default: cr_conv_columns_ready(v, weight, ready); return;
+  }
+}
+
+/* Of forward's scratch, the part that holds the weights */
+static size_t ready_part(const cr_conv *v) {
+  return (cr_conv_nhwc_ready_bytes(v) + 63) & ~(size_t)63;
+}
+
+size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
+  size_t ready = pass == CR_CONV_FORWARD ? ready_part(v) : 0;
+  switch (cr_conv_choose(v, pass)) {
+    case CR_CONV_WINOGRAD: return ready + cr_winograd_scratch(v, pass);
+    case CR_CONV_DIRECT: return ready + cr_conv_direct_scratch(v, pass);
     default: break;
   }
-  cr_conv_columns_forward(v, x, weight, bias, y, scratch);
+  if (pass == CR_CONV_FORWARD) return ready + (size_t)(2 * SUM_BLOCKS * v->filters) * sizeof(double);
+  return cr_conv_columns_scratch(v, pass);
+}
+
+bool cr_conv_nhwc_follows(const cr_conv *v) {
+  return cr_conv_choose(v, CR_CONV_FORWARD) == CR_CONV_WINOGRAD;
+}
+
+static void convolve(const cr_conv *v, const real *x, const void *ready, const real *bias, real *y,
+                     double *sums, cr_conv_after after, void *scratch) {
+  switch (cr_conv_choose(v, CR_CONV_FORWARD)) {
+    case CR_CONV_WINOGRAD: cr_winograd_forward(v, x, ready, bias, y, sums, after, scratch); return;
+    case CR_CONV_DIRECT: cr_conv_direct_forward(v, x, ready, bias, y, sums, scratch); return;
+    default: break;
+  }
+  cr_conv_columns_forward(v, x, ready, bias, y);
   if (sums == NULL) return;
   sum_job j = sums_of(v);
   j.y = y, j.part = scratch;
   cr_pool_run(j.blocks, sum_block, &j);
   cr_conv_add_parts(j.blocks, v->filters, j.part, sums);
+}
+
+void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
+                          real *y, double *sums, void *scratch) {
+  cr_conv_nhwc_ready(v, weight, scratch);
+  convolve(v, x, scratch, bias, y, sums, (cr_conv_after){ 0 }, (char *)scratch + ready_part(v));
+}
+
+void cr_conv_nhwc_forward_ready(const cr_conv *v, const real *x, const void *ready,
+                                const real *bias, real *y, cr_conv_after after, void *scratch) {
+  convolve(v, x, ready, bias, y, NULL, after, scratch);
 }
 
 void cr_conv_nhwc_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,

@@ -23,10 +23,22 @@
 #include <stddef.h>
 #include "kernels/conv.h"
 
+typedef struct cr_conv_after { bool relu, pool; } cr_conv_after;
+
 /* What forward writes and, where given, sums[o] and sums[filters + o]: the sum over images and
  * positions of y[.., o] (its bias included) and of its square, in double, in a fixed order. */
 void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
                           real *y, double *sums, void *scratch);
+/* The same in two steps, for weights that stay: they are turned into `ready`, aligned to 64, which
+ * serves any number of images. */
+size_t cr_conv_nhwc_ready_bytes(const cr_conv *v);
+void cr_conv_nhwc_ready(const cr_conv *v, const real *weight, void *ready);
+void cr_conv_nhwc_forward_ready(const cr_conv *v, const real *x, const void *ready,
+                                const real *bias, real *y, cr_conv_after after, void *scratch);
+
+/* What may follow on the way to y: max(., 0), the largest of 2 x 2 places [images, out / 2, out /
+ * 2, filters]. Only where cr_conv_nhwc_follows. */
+bool cr_conv_nhwc_follows(const cr_conv *v);
 void cr_conv_nhwc_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
                          void *scratch);
 void cr_conv_nhwc_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gw,

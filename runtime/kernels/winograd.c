@@ -1,6 +1,6 @@
 /* winograd.c - see winograd.h; the cutting of the work, winograd_tile.h has the loops
  *
- * Forward is cut into runs of tiles. The weights' gradient is cut into slabs of 64 channels by 64
+ * Forward is cut into runs of tiles; few tiles are transformed once and then cut by filters. The weights' gradient is cut into slabs of 64 channels by 64
  * filters, so that the 36 sums stay in the second-level cache, and into runs of tiles, whose sums
  * are added in order. Both cuts depend on the shape alone. */
 #include "kernels/winograd.h"
@@ -12,7 +12,9 @@
 
 enum {
   SLAB = CR_WINOGRAD_SLAB, POINTS = CR_WINOGRAD_POINTS,
-  TILES_A_BLOCK = 32, LEAST_BLOCKS = 4, MOST_BLOCKS = 64,        /* of forward */
+  TILES_A_BLOCK = 32, LEAST_TILES = 8, LEAST_BLOCKS = 4, MOST_BLOCKS = 64,    /* of forward */
+  SHARED_TILES = 2,                             /* transformed by one block, when they are few */
+  SHARED_PAD = 64 / sizeof(real),               /* keeps the 36 points out of each other's sets */
   PRODUCT_BLOCKS = 8                            /* of the weights' gradient, slabs times runs */
 };
 
@@ -34,9 +36,10 @@ typedef struct {
   cr_winograd_weight from;
   const cr_conv_kernels *kernels;
   int64_t blocks, tiles_a_block, groups, filters_a_group;
+  bool shared;                          /* tiles are transformed in a pass of its own */
   double *part;                         /* NULL, or 2 x filters a block */
   int64_t c_slabs, o_slabs, runs, tiles_a_run, run_size;
-  real *du, *gw;
+  real *u, *du, *gw;
 } job;
 
 static job job_of(const cr_conv *v, cr_conv_pass pass) {
@@ -53,12 +56,15 @@ static job job_of(const cr_conv *v, cr_conv_pass pass) {
   }
   w->down = parts(w->out[0], 4), w->across = parts(w->out[1], 4);
   w->tiles = v->images * w->down * w->across;
-  j.blocks = least(parts(w->tiles, TILES_A_BLOCK), MOST_BLOCKS);
+  int64_t each = parts(w->tiles, 8 * LEAST_TILES) * LEAST_TILES;
+  j.blocks = least(parts(w->tiles, least(each, TILES_A_BLOCK)), MOST_BLOCKS);
+  j.shared = j.blocks < LEAST_BLOCKS;
+  if (j.shared) j.blocks = least(j.blocks, 1);
   if (j.blocks > 8) j.blocks = j.blocks / 8 * 8;        /* even shares for 2, 4 and 8 threads */
   j.tiles_a_block = j.blocks == 0 ? 1 : parts(w->tiles, j.blocks);
-  /* few tiles: filters are shared out too */
   int64_t panels = parts(w->filters, j.kernels->width);
-  int64_t panels_a_group = parts(panels, j.blocks < LEAST_BLOCKS ? least(LEAST_BLOCKS, panels) : 1);
+  int64_t panels_a_group = parts(panels, j.shared ? least(LEAST_BLOCKS, panels) : 1);
+  w->v_step = parts(w->tiles, CR_DIRECT_GROUP) * CR_DIRECT_GROUP * w->channels + SHARED_PAD;
   j.filters_a_group = panels_a_group * j.kernels->width;
   j.groups = parts(panels, panels_a_group);
   j.c_slabs = parts(w->channels, SLAB), j.o_slabs = parts(w->filters, SLAB);
@@ -69,12 +75,19 @@ static job job_of(const cr_conv *v, cr_conv_pass pass) {
 }
 
 static size_t weight_bytes(const job *j) { return (size_t)j->run_size * sizeof(real); }
+static size_t tile_bytes(const job *j) {
+  return j->shared ? (size_t)(POINTS * j->w.v_step) * sizeof(real) : 0;
+}
 
 size_t cr_winograd_scratch(const cr_conv *v, cr_conv_pass pass) {
   job j = job_of(v, pass);
   if (pass == CR_CONV_GRAD_WEIGHT) return (size_t)j.runs * weight_bytes(&j);
-  return weight_bytes(&j) + (pass == CR_CONV_FORWARD ? (size_t)(2 * j.blocks * j.w.filters) *
-                                                       sizeof(double) : 0);
+  if (pass == CR_CONV_GRAD_X) return tile_bytes(&j) + weight_bytes(&j);
+  return tile_bytes(&j) + (size_t)(2 * j.blocks * j.w.filters) * sizeof(double);
+}
+
+size_t cr_winograd_ready_bytes(const cr_conv *v) {
+  return (size_t)(POINTS * v->channels * v->filters) * sizeof(real);
 }
 
 enum { CHANNELS_A_BLOCK = 32 };
@@ -84,7 +97,7 @@ static void weights_block(void *context, int64_t block, int worker) {
   int64_t strips = parts(j->w.channels, CHANNELS_A_BLOCK), c = block % strips * CHANNELS_A_BLOCK;
   (void)worker;
   j->kernels->winograd_weights(&j->w, &j->from, block / strips, c,
-                               least(c + CHANNELS_A_BLOCK, j->w.channels));
+                               least(c + CHANNELS_A_BLOCK, j->w.channels), j->u);
 }
 
 static void forward_block(void *context, int64_t block, int worker) {
@@ -99,30 +112,53 @@ static void forward_block(void *context, int64_t block, int worker) {
                                part);
 }
 
-static void convolve(job *j, int64_t images) {
-  cr_winograd *w = &j->w;
-  w->stream = cr_conv_streams(w->y, images * w->out[0] * w->out[1] * w->filters, w->filters);
-  cr_pool_run(parts(w->filters, j->kernels->width) * parts(w->channels, CHANNELS_A_BLOCK),
+static void turn_weights(job *j) {
+  cr_pool_run(parts(j->w.filters, j->kernels->width) * parts(j->w.channels, CHANNELS_A_BLOCK),
               weights_block, j);
+}
+
+static void shared_block(void *context, int64_t block, int worker) {
+  const job *j = context;
+  (void)worker;
+  j->kernels->winograd_tiles(&j->w, block * SHARED_TILES, (block + 1) * SHARED_TILES);
+}
+
+static void convolve(job *j, int64_t images, real *tiles) {
+  cr_winograd *w = &j->w;
+  w->stream = !w->pool &&
+              cr_conv_streams(w->y, images * w->out[0] * w->out[1] * w->filters, w->filters);
+  if (j->shared) {
+    w->v = tiles;
+    cr_pool_run(parts(w->tiles, CR_DIRECT_GROUP) * CR_DIRECT_GROUP / SHARED_TILES, shared_block, j);
+  }
   cr_pool_run(j->blocks * j->groups, forward_block, j);
 }
 
-void cr_winograd_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
-                         real *y, double *sums, void *scratch) {
+void cr_winograd_ready(const cr_conv *v, const real *weight, void *ready) {
   job j = job_of(v, CR_CONV_FORWARD);
-  j.w.x = x, j.w.bias = bias, j.w.y = y, j.w.u = scratch;
+  j.w.u = j.u = ready;
   j.from = (cr_winograd_weight){ weight, 9 * v->channels, 9, false };
-  if (sums != NULL) j.part = (double *)((char *)scratch + weight_bytes(&j));
-  convolve(&j, v->images);
+  turn_weights(&j);
+}
+
+void cr_winograd_forward(const cr_conv *v, const real *x, const void *ready, const real *bias,
+                         real *y, double *sums, cr_conv_after after, void *scratch) {
+  job j = job_of(v, CR_CONV_FORWARD);
+  j.w.x = x, j.w.bias = bias, j.w.y = y, j.w.u = ready;
+  j.w.relu = after.relu, j.w.pool = after.pool;
+  if (sums != NULL) j.part = (double *)(void *)((char *)scratch + tile_bytes(&j));
+  convolve(&j, v->images, scratch);
   if (sums != NULL) cr_conv_add_parts(j.blocks, v->filters, j.part, sums);
 }
 
 void cr_winograd_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
                         void *scratch) {
   job j = job_of(v, CR_CONV_GRAD_X);
-  j.w.x = gy, j.w.y = gx, j.w.u = scratch;
+  j.w.x = gy, j.w.y = gx;
+  j.w.u = j.u = (real *)(void *)((char *)scratch + tile_bytes(&j));
   j.from = (cr_winograd_weight){ weight, 9, 9 * v->channels, true };
-  convolve(&j, v->images);
+  turn_weights(&j);
+  convolve(&j, v->images, scratch);
 }
 
 static void products_block(void *context, int64_t block, int worker) {

@@ -24,8 +24,11 @@
  * 512 (256 in float64) */
 bool cr_winograd_can(const cr_conv *v);
 size_t cr_winograd_scratch(const cr_conv *v, cr_conv_pass pass);
-void cr_winograd_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
-                         real *y, double *sums, void *scratch);
+/* ready, of cr_winograd_ready_bytes: G w G^T, what forward reads of the weights */
+size_t cr_winograd_ready_bytes(const cr_conv *v);
+void cr_winograd_ready(const cr_conv *v, const real *weight, void *ready);
+void cr_winograd_forward(const cr_conv *v, const real *x, const void *ready, const real *bias,
+                         real *y, double *sums, cr_conv_after after, void *scratch);
 void cr_winograd_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
                         void *scratch);
 void cr_winograd_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gw,

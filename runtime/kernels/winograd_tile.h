@@ -154,6 +154,45 @@ static void gradient_tile(const cr_winograd *w, int64_t number, int64_t o0, int6
   }
 }
 
+/* A NaN is larger than any number. */
+static inline vector larger(vector a, vector b) {
+  __typeof__(a > b) b_wins = (b > a) | (b != b);
+  return (vector)((b_wins & (__typeof__(b_wins))b) | (~b_wins & (__typeof__(b_wins))a));
+}
+
+/* What one tile, `wide` filters from o on, hands on after ReLU and pooling */
+static void pooled_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t wide,
+                        const real *m, int64_t step) {
+  place p = place_of(w, number);
+  int64_t height = w->out[0] / 2, width = w->out[1] / 2, line = width * w->filters;
+  int64_t high = least(2, height - p.row / 2), broad = least(2, width - p.column / 2);
+  real *y = w->y + ((p.image * height + p.row / 2) * width + p.column / 2) * w->filters + o;
+  for (int64_t l = 0; l < wide; l += LANES) {
+    vector d[24], bias = { 0 }, none = { 0 };
+    const real *from = m + l;
+    if (w->bias != NULL) bias = load(w->bias + o + l);
+#pragma GCC unroll 6
+    for (int j = 0; j < 6; j++)
+      output_line(d + j, 6, load(from + j*step), load(from + (6 + j) * step),
+                  load(from + (12 + j) * step), load(from + (18 + j) * step),
+                  load(from + (24 + j) * step), load(from + (30 + j) * step));
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+      const vector *t = d + 12*i, *u = t + 6;
+      vector e[4], f[4];
+      output_line(e, 1, t[0], t[1], t[2], t[3], t[4], t[5]);
+      output_line(f, 1, u[0], u[1], u[2], u[3], u[4], u[5]);
+      if (i >= high) break;
+#pragma GCC unroll 2
+      for (int j = 0; j < 2; j++) {
+        if (j >= broad) break;
+        vector top = larger(larger(e[2*j], e[2*j + 1]), larger(f[2*j], f[2*j + 1])) + bias;
+        store(y + i*line + j * w->filters + l, w->relu ? larger(none, top) : top);
+      }
+    }
+  }
+}
+
 /* y of one tile, `wide` filters from o on, = A^T m A + bias */
 static void output_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t wide,
                         const real *m, int64_t step, double *part) {
@@ -162,7 +201,7 @@ static void output_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t
   int64_t line = w->out[1] * w->filters;
   real *y = w->y + ((p.image * w->out[0] + p.row) * w->out[1] + p.column) * w->filters + o;
   for (int64_t l = 0; l < wide; l += LANES) {
-    vector d[24], bias = { 0 }, sum = { 0 }, squares = { 0 };
+    vector d[24], bias = { 0 }, none = { 0 }, sum = { 0 }, squares = { 0 };
     const real *from = m + l;
     if (w->bias != NULL) bias = load(w->bias + o + l);
 #pragma GCC unroll 6
@@ -180,6 +219,7 @@ static void output_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t
       for (int j = 0; j < 4; j++) {
         if (j >= broad) break;
         e[j] += bias;
+        if (w->relu) e[j] = larger(none, e[j]);
         put(y + i*line + j * w->filters + l, e[j], w->stream);
         sum += e[j], squares += e[j] * e[j];
       }
@@ -196,9 +236,9 @@ static int64_t panel_width(const cr_winograd *w, int64_t panel) {
 
 /* u of a panel: [36][channels][its width] */
 static void winograd_weights(const cr_winograd *w, const cr_winograd_weight *from, int64_t panel,
-                             int64_t c0, int64_t c1) {
+                             int64_t c0, int64_t c1, real *u) {
   int64_t wide = panel_width(w, panel), o0 = panel * WIDTH;
-  real *u = w->u + POINTS * w->channels * o0;
+  u += POINTS * w->channels * o0;
   for (int64_t c = c0; c < c1; c++)
     for (int64_t o = 0; o < wide; o += LANES) {
       const real *at = from->weight + (o0 + o) * from->o_step + c * from->c_step;
@@ -232,6 +272,12 @@ static void point_products(const cr_winograd *w, int64_t tiles, const real *v, i
     }
 }
 
+static void winograd_tiles(const cr_winograd *w, int64_t first, int64_t end) {
+  int64_t C = w->channels;
+  for (int64_t t = first; t < end; t++)
+    input_tile(w, least(t, w->tiles - 1), 0, C, w->v + t*C, w->v_step);
+}
+
 static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, int64_t o0,
                              int64_t o1, double *part) {
   real room[ROOM] __attribute__((aligned(64)));
@@ -242,15 +288,16 @@ static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, i
   int64_t at_once = (end - first + turns - 1) / turns;
   for (int64_t t0 = first; t0 < end; t0 += at_once) {
     int64_t n = least(at_once, end - t0), tiles = round_up(n, GROUP);
-    int64_t v_step = tiles * C + PAD, m_step = tiles * WIDTH + PAD;
-    real *v = room, *m = room + POINTS * v_step;
-    for (int64_t t = 0; t < tiles; t++)          /* the last again to fill the group */
+    int64_t v_step = w->v ? w->v_step : tiles * C + PAD, m_step = tiles * WIDTH + PAD;
+    real *v = w->v ? w->v + t0 * C : room, *m = room + POINTS * (tiles * C + PAD);
+    for (int64_t t = 0; t < tiles && w->v == NULL; t++)     /* the last again to fill the group */
       input_tile(w, t0 + least(t, n - 1), 0, C, v + t*C, v_step);
     for (int64_t o = o0; o < o1; o += WIDTH) {
       int64_t wide = panel_width(w, o / WIDTH);
       point_products(w, tiles, v, v_step, w->u + POINTS * C * o, wide, m, m_step);
       for (int64_t t = 0; t < n; t++)
-        output_tile(w, t0 + t, o, wide, m + t*wide, m_step, part);
+        if (w->pool) pooled_tile(w, t0 + t, o, wide, m + t*wide, m_step);
+        else output_tile(w, t0 + t, o, wide, m + t*wide, m_step, part);
     }
   }
   drain(w->stream);

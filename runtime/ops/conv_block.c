@@ -18,7 +18,8 @@
  * batch norm (a pooled value gives its normalised y back: (out - beta) / gamma), then turns y into
  * its own gradient in place. Kept for it: y, and out, which the next layer keeps anyway. Without
  * batch norm and pooling out is made in the place of y and only out is kept. Outside training the
- * batch norm is folded into the weights; without gradients a few images at a time go through.
+ * batch norm is folded into the weights; without gradients a few images at a time go through, and
+ * what forward makes of the weights is kept for the next call (kernels/conv_ready.h).
  * Images of one channel, whose convolution costs less than memory, go by kernels/block_thin.h: y is
  * never kept, and a byte for each of out says which place won.
  * Ioffe, Szegedy, "Batch normalization", ICML 2015; He et al., CVPR 2016. */
@@ -114,6 +115,7 @@ static bool check(cr_call *c, cr_error *err) {
     return cr_fail(err, CR_ESHAPE,
                    "residual must be as the convolution's %lld x %lld images, got %s",
                    (long long)H, (long long)W, cr_shape_text(4, c->in[RESIDUAL]->shape, got));
+  cr_block_reserve(&b);
   c->saved_bytes = cr_block_kept_bytes(&b);
   c->scratch_bytes = cr_block_forward_bytes(&b);
   if (c->wants_grad) c->backward_scratch_bytes = cr_block_backward_bytes(&b);
