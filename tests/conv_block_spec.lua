@@ -169,8 +169,10 @@ describe("a conv_block", function()
     local _ <close> = crun.no_grad()
     local x = crun.randn(crun.rng(4, "x"), 1, 4, 4, 64)
     local before = crun.memory().live
-    for i = 1, 100 do
-      crun.scope(function() at_once({ x = x, weight = crun.zeros(64, 64, 3, 3) }, { padding = 1 }) end)
+    for _ = 1, 100 do
+      crun.scope(function()
+        at_once({ x = x, weight = crun.zeros(64, 64, 3, 3) }, { padding = 1 })
+      end)
     end
     assert.is_true(crun.memory().live - before < 20e6)
   end)

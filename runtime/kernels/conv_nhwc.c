@@ -78,7 +78,8 @@ size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
     case CR_CONV_DIRECT: return ready + cr_conv_direct_scratch(v, pass);
     default: break;
   }
-  if (pass == CR_CONV_FORWARD) return ready + (size_t)(2 * SUM_BLOCKS * v->filters) * sizeof(double);
+  if (pass == CR_CONV_FORWARD)
+    return ready + (size_t)(2 * SUM_BLOCKS * v->filters) * sizeof(double);
   return cr_conv_columns_scratch(v, pass);
 }
 

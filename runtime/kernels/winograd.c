@@ -1,8 +1,9 @@
 /* winograd.c - see winograd.h; the cutting of the work, winograd_tile.h has the loops
  *
- * Forward is cut into runs of tiles; few tiles are transformed once and then cut by filters. The weights' gradient is cut into slabs of 64 channels by 64
- * filters, so that the 36 sums stay in the second-level cache, and into runs of tiles, whose sums
- * are added in order. Both cuts depend on the shape alone. */
+ * Forward is cut into runs of tiles; few tiles are transformed once and then cut by filters. The
+ * weights' gradient is cut into slabs of 64 channels by 64 filters, so that the 36 sums stay in the
+ * second-level cache, and into runs of tiles, whose sums are added in order. All cuts depend on the
+ * shape alone. */
 #include "kernels/winograd.h"
 
 #include <string.h>
@@ -56,7 +57,7 @@ static job job_of(const cr_conv *v, cr_conv_pass pass) {
   }
   w->down = parts(w->out[0], 4), w->across = parts(w->out[1], 4);
   w->tiles = v->images * w->down * w->across;
-  int64_t each = parts(w->tiles, 8 * LEAST_TILES) * LEAST_TILES;
+  int64_t each = (w->tiles - 1) / (8 * LEAST_TILES) * LEAST_TILES + LEAST_TILES;
   j.blocks = least(parts(w->tiles, least(each, TILES_A_BLOCK)), MOST_BLOCKS);
   j.shared = j.blocks < LEAST_BLOCKS;
   if (j.shared) j.blocks = least(j.blocks, 1);
