@@ -22,6 +22,10 @@ enum {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t parts(int64_t n, int64_t of) { return (n + of - 1) / of; }
 
+static int64_t whole_groups(int64_t tiles) {
+  return parts(tiles, CR_DIRECT_GROUP) * CR_DIRECT_GROUP;
+}
+
 bool cr_winograd_can(const cr_conv *v) {
   const cr_window *w = &v->window;
   for (int s = 0; s < 2; s++)
@@ -65,7 +69,7 @@ static job job_of(const cr_conv *v, cr_conv_pass pass) {
   j.tiles_a_block = j.blocks == 0 ? 1 : parts(w->tiles, j.blocks);
   int64_t panels = parts(w->filters, j.kernels->width);
   int64_t panels_a_group = parts(panels, j.shared ? least(LEAST_BLOCKS, panels) : 1);
-  w->v_step = parts(w->tiles, CR_DIRECT_GROUP) * CR_DIRECT_GROUP * w->channels + SHARED_PAD;
+  w->v_step = whole_groups(w->tiles) * w->channels + SHARED_PAD;
   j.filters_a_group = panels_a_group * j.kernels->width;
   j.groups = parts(panels, panels_a_group);
   j.c_slabs = parts(w->channels, SLAB), j.o_slabs = parts(w->filters, SLAB);
@@ -76,8 +80,10 @@ static job job_of(const cr_conv *v, cr_conv_pass pass) {
 }
 
 static size_t weight_bytes(const job *j) { return (size_t)j->run_size * sizeof(real); }
+/* Never less for more images: what is left of a batch finds room where the whole did. */
 static size_t tile_bytes(const job *j) {
-  return j->shared ? (size_t)(POINTS * j->w.v_step) * sizeof(real) : 0;
+  int64_t most = least(j->w.tiles, (LEAST_BLOCKS - 1) * LEAST_TILES);
+  return (size_t)(POINTS * (whole_groups(most) * j->w.channels + SHARED_PAD)) * sizeof(real);
 }
 
 size_t cr_winograd_scratch(const cr_conv *v, cr_conv_pass pass) {
@@ -130,7 +136,7 @@ static void convolve(job *j, int64_t images, real *tiles) {
               cr_conv_streams(w->y, images * w->out[0] * w->out[1] * w->filters, w->filters);
   if (j->shared) {
     w->v = tiles;
-    cr_pool_run(parts(w->tiles, CR_DIRECT_GROUP) * CR_DIRECT_GROUP / SHARED_TILES, shared_block, j);
+    cr_pool_run(whole_groups(w->tiles) / SHARED_TILES, shared_block, j);
   }
   cr_pool_run(j->blocks * j->groups, forward_block, j);
 }
