@@ -69,4 +69,79 @@ describe("metrics.retrieval", function()
     end
     assert.near(total / n, stats_of(crun.metrics.retrieval(x, y)).map_at_r, 1e-5)
   end)
+  it("counts the same whether matches are few, dozens or hundreds, with ties and with nan", function()
+    local rng = crun.rng(5, "retrieval")
+    local n = 420
+    local x = crun.randint(rng, 9, n, 2):totable()    -- a grid: most distances occur many times
+    local points = crun.tensor(x)
+    points[7] = 0 / 0                                  -- farthest of all
+    for _, classes in ipairs { 60, 6, 2 } do
+      local label = {}
+      for i = 1, n do label[i] = i * 7 % classes end
+      local first, expected = {}, {}
+      for q = 1, n do
+        local order, d = {}, {}
+        for j = 1, n do
+          if j ~= q then order[#order + 1] = j end
+          d[j] = (q == 7 or j == 7) and math.huge or
+            (x[q][1] - x[j][1]) ^ 2 + (x[q][2] - x[j][2]) ^ 2
+        end
+        table.sort(order, function(a, b) return d[a] < d[b] or d[a] == d[b] and a < b end)
+        local hits, sum = 0, 0
+        for place, j in ipairs(order) do
+          if label[j] == label[q] then
+            hits = hits + 1
+            sum = sum + hits / place
+            first[q] = first[q] or place
+          end
+        end
+        expected[q] = sum / hits
+      end
+      local y = crun.int(label)
+      local nearest, _, _, average = crun.metrics.retrieval(points, y)
+      assert.same(first, nearest:totable())
+      assert.is_true(crun.allclose(average, crun.tensor(expected), 1e-5, 1e-6))
+      -- each row on its own, references given: no distance is shared then
+      local alone = {}
+      for q = 1, n, 50 do
+        local rest, rest_label = {}, {}
+        for j = 1, n do if j ~= q then rest[#rest + 1], rest_label[#rest + 1] = j, label[j] end end
+        alone[q] = (crun.metrics.retrieval(points:narrow(1, q, 1), y:narrow(1, q, 1),
+          points:index_select(crun.int(rest), 1), crun.int(rest_label))):totable()[1]
+        assert.equal(first[q], alone[q])
+      end
+    end
+  end)
+  it("counts among more matches than 15 bits number", function()
+    local n = 80000
+    local rng = crun.rng(8, "retrieval")
+    local values = (crun.rand(rng, n) * 5000):floor():totable()
+    local order, label = {}, {}
+    for i = 1, n do order[i], label[i] = i, i % 20 // 19 end
+    table.sort(order, function(a, b) return values[a] < values[b] or values[a] == values[b] and a < b end)
+    local hits, sum = 0, 0
+    for place, j in ipairs(order) do
+      if label[j] == 0 then
+        hits = hits + 1
+        sum = sum + hits / place
+      end
+    end
+    local _, _, _, average = crun.metrics.retrieval(crun.zeros(1, 1), crun.int { 0 },
+      crun.tensor(values):reshape(n, 1), crun.int(label))
+    assert.near(sum / hits, average:item(), 1e-6)
+  end)
+  it("gives the same bits on any number of threads", function()
+    local before <close> = setmetatable({ crun.threads() }, { __close = function(t) crun.threads(t[1]) end })
+    local rng = crun.rng(6, "retrieval")
+    local x, y = crun.randn(rng, 3000, 8), crun.randint(rng, 40, 3000)
+    local results = {}
+    for threads = 1, 3 do
+      crun.threads(threads)
+      local list = table.pack(crun.metrics.retrieval(x, y))
+      results[threads] = list[list.n]
+      results[threads].average = list[4]:sum():item()
+    end
+    assert.same(results[1], results[2])
+    assert.same(results[1], results[3])
+  end)
 end)

@@ -4,13 +4,16 @@
 #include <tgmath.h>
 
 #include "base/pool.h"
+#include "kernels/turn.h"
 
 /* In pieces: rows by columns for each worker, some 1 MB in float; fewer rows where their states are
- * large, and for few queries, so that all workers have some. */
-enum { PIECE = 768, PIECE_ROWS = 384, STATE_BYTES = 8 << 20, SHARES = 16 };
+ * large, and for few queries, so that all workers have some. Where a distance goes to both rows,
+ * the piece is as wide as high, and lies there a second time, turned. */
+enum { PIECE = 768, PIECE_ROWS = 384, STATE_BYTES = 8 << 20, SHARES = 16, GROUP = 4,
+       FETCHED = 4096 };
 
-/* A tile of distances: 16 MB in float at most (but 16 rows at least). Shorter tiles would spend their
- * time packing the references for the matrix product. */
+/* A tile of distances: 16 MB in float at most (but 16 rows at least). Shorter tiles would spend
+ * their time packing the references for the matrix product. */
 enum { TILE_NUMBERS = 1 << 22, LEAST_ROWS = 16, MOST_ROWS = 256, BLOCK = 4, SMALL = 20000 };
 
 void *cr_stream_take(void *base, size_t *used, int64_t count, size_t each) {
@@ -22,14 +25,16 @@ void *cr_stream_take(void *base, size_t *used, int64_t count, size_t each) {
 static size_t lay_out(cr_stream *t, void *scratch) {
   const cr_stream_shape *s = &t->shape;
   size_t used = 0;
-  int64_t rows = s->references > 0 ? TILE_NUMBERS / s->references : LEAST_ROWS, wide = s->references;
+  int64_t wide = s->references, rows = wide > 0 ? TILE_NUMBERS / wide : LEAST_ROWS;
   int64_t workers = cr_pool_threads(), states = workers;
   t->shape.row_bytes = (s->row_bytes + 63) & ~(size_t)63;
+  t->shape.spare_bytes = (s->spare_bytes + 63) & ~(size_t)63;
   rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
   if (s->pieces) {
     int64_t share = s->queries / SHARES;
+    t->both = s->same && (size_t)s->queries * t->shape.row_bytes <= CR_STREAM_KEPT;
     wide = PIECE;
-    rows = STATE_BYTES / (int64_t)(t->shape.row_bytes + 1);
+    rows = t->both ? PIECE_ROWS : STATE_BYTES / (int64_t)(t->shape.row_bytes + 1);
     rows = rows > PIECE_ROWS ? PIECE_ROWS : rows;
     rows = rows > share ? share : rows;
     rows = rows < LEAST_ROWS ? LEAST_ROWS : rows;
@@ -39,10 +44,11 @@ static size_t lay_out(cr_stream *t, void *scratch) {
   t->y = s->same ? t->x : cr_stream_take(scratch, &used, s->references * s->width, sizeof(real));
   t->xx = cr_stream_take(scratch, &used, s->queries, sizeof(real));
   t->yy = s->same ? t->xx : cr_stream_take(scratch, &used, s->references, sizeof(real));
-  if (s->pieces) states *= t->tile_rows;
+  if (s->pieces) states = t->both ? s->queries : workers * t->tile_rows;
   t->d = cr_stream_take(scratch, &used, t->tile_rows * wide * (s->pieces ? workers : 1),
                         sizeof(real));
   t->rows = cr_stream_take(scratch, &used, states, t->shape.row_bytes);
+  t->spare = cr_stream_take(scratch, &used, s->pieces ? workers : 0, t->shape.spare_bytes);
   return used;
 }
 
@@ -101,31 +107,119 @@ void cr_stream_rows(cr_stream *t, cr_stream_fn fn, void *context) {
   }
 }
 
+/* ---- in pieces ------------------------------------------------------------------------------- */
+
+static int64_t count_of_blocks(const cr_stream *t) {
+  return (t->shape.queries + t->tile_rows - 1) / t->tile_rows;
+}
+
+static int64_t block_rows(const cr_stream *t, int64_t block) {
+  int64_t left = t->shape.queries - block * t->tile_rows;
+  return left < t->tile_rows ? left : t->tile_rows;
+}
+
+static void start_block(cr_stream *t, int64_t block, unsigned char *states, int worker) {
+  t->fns.start(t->context, block * t->tile_rows, block_rows(t, block), states, t->shape.row_bytes,
+               t->spare + (size_t)worker * t->shape.spare_bytes);
+}
+
+static void end_block(cr_stream *t, int64_t block, unsigned char *states) {
+  for (int64_t r = 0; r < block_rows(t, block); r++)
+    t->fns.end(t->context, block * t->tile_rows + r, states + (size_t)r * t->shape.row_bytes);
+}
+
+/* A piece for a query, d [n], while the state of the one whose turn is next is fetched */
+static void give(const cr_stream *t, int64_t query, int64_t first, int64_t n, real *d,
+                 unsigned char *state) {
+  size_t bytes = t->shape.row_bytes;
+  for (size_t i = 0; i < bytes && bytes <= FETCHED; i += 64)
+    __builtin_prefetch(state + bytes + i, 1);
+  t->fns.piece(t->context, query, first, n, d, state);
+}
+
+/* A block of queries against columns first .. first+n-1 */
+static void rows_of_piece(cr_stream *t, int64_t block, int64_t first, int64_t n, real *d,
+                          unsigned char *states) {
+  int64_t begin = block * t->tile_rows, count = block_rows(t, block);
+  cr_pairs_products_piece(&t->pairs, begin, count, first, n, d);
+  for (int64_t r = 0; r < count; r++) {
+    cr_pairs_piece(&t->pairs, begin + r, first, n, d + r*n);
+    give(t, begin + r, first, n, d + r*n, states + (size_t)r * t->shape.row_bytes);
+  }
+}
+
 /* Some queries against all references, PIECE of them at a time */
 static void block_of_pieces(void *context, int64_t block, int worker) {
   cr_stream *t = context;
   const cr_stream_shape *s = &t->shape;
-  int64_t begin = block * t->tile_rows, left = s->queries - begin;
-  int64_t count = left < t->tile_rows ? left : t->tile_rows;
-  real *d = t->d + (int64_t)worker * t->tile_rows * PIECE;
-  unsigned char *state = t->rows + (size_t)(worker * t->tile_rows) * s->row_bytes;
+  real *d = t->d + worker * t->tile_rows * PIECE;
+  unsigned char *states = t->rows + (size_t)(worker * t->tile_rows) * s->row_bytes;
+  start_block(t, block, states, worker);
   for (int64_t first = 0; first < s->references; first += PIECE) {
     int64_t n = s->references - first < PIECE ? s->references - first : PIECE;
-    cr_pairs_products_piece(&t->pairs, begin, count, first, n, d);
-    for (int64_t r = 0; r < count; r++) {
-      cr_pairs_piece(&t->pairs, begin + r, first, n, d + r*n);
-      t->piece_fn(t->context, begin + r, first, n, d + r*n, state + (size_t)r * s->row_bytes);
-    }
+    rows_of_piece(t, block, first, n, d, states);
   }
+  end_block(t, block, states);
 }
 
-void cr_stream_pieces(cr_stream *t, cr_piece_fn fn, void *context) {
-  t->piece_fn = fn, t->context = context;
-  if (t->tile_rows == 0) return;
-  int64_t blocks = (t->shape.queries + t->tile_rows - 1) / t->tile_rows;
-  if (t->shape.queries * t->shape.references >= SMALL) cr_pool_run(blocks, block_of_pieces, t);
+/* ---- in pieces, each for the rows of both its sides ---- */
+
+static unsigned char *states_of(const cr_stream *t, int64_t block) {
+  return t->rows + (size_t)(block * t->tile_rows) * t->shape.row_bytes;
+}
+
+static void start_both(void *context, int64_t block, int worker) {
+  start_block(context, block, states_of(context, block), worker);
+}
+
+static void end_both(void *context, int64_t block, int worker) {
+  (void)worker;
+  end_block(context, block, states_of(context, block));
+}
+
+static void meet_block(cr_stream *t, int64_t block, int64_t other, real *d) {
+  int64_t begin = block * t->tile_rows, count = block_rows(t, block);
+  int64_t first = other * t->tile_rows, n = block_rows(t, other);
+  real *turned = d + count * n;
+  unsigned char *states = states_of(t, other);
+  rows_of_piece(t, block, first, n, d, states_of(t, block));
+  if (other == block) return;
+  cr_turn(1, count, n, d, turned);
+  for (int64_t r = 0; r < n; r++)
+    give(t, first + r, begin, count, turned + r * count,
+         states + (size_t)r * t->shape.row_bytes);
+}
+
+/* A group of blocks meets the group that makes up the number of the round with it: so no two pairs
+ * of a round share a group, and after all rounds all pairs have met. The states of two groups stay
+ * in the last cache meanwhile. */
+static void meet(void *context, int64_t group, int worker) {
+  cr_stream *t = context;
+  int64_t blocks = count_of_blocks(t), groups = (blocks + GROUP - 1) / GROUP;
+  int64_t other = (t->first - group + groups) % groups;
+  if (other < group) return;
+  for (int64_t a = group * GROUP; a < blocks && a < (group + 1) * GROUP; a++)
+    for (int64_t b = other * GROUP; b < blocks && b < (other + 1) * GROUP; b++)
+      if (a <= b) meet_block(t, a, b, t->d + worker * t->tile_rows * PIECE);
+}
+
+static void run_blocks(cr_stream *t, int64_t blocks, cr_block_fn fn) {
+  if (t->shape.queries * t->shape.references >= SMALL) cr_pool_run(blocks, fn, t);
   else
-    for (int64_t b = 0; b < blocks; b++) block_of_pieces(t, b, 0);
+    for (int64_t b = 0; b < blocks; b++) fn(t, b, 0);
+}
+
+void cr_stream_pieces(cr_stream *t, const cr_stream_fns *fns, void *context) {
+  t->fns = *fns, t->context = context;
+  if (t->tile_rows == 0) return;
+  int64_t blocks = count_of_blocks(t), groups = (blocks + GROUP - 1) / GROUP;
+  if (!t->both) {
+    run_blocks(t, blocks, block_of_pieces);
+    return;
+  }
+  run_blocks(t, blocks, start_both);
+  for (t->first = 0; t->first < groups; t->first++) run_blocks(t, groups, meet);
+  run_blocks(t, blocks, end_both);
 }
 
 /* ---- the k nearest --------------------------------------------------------------------------- */

@@ -10,8 +10,10 @@
  * fn is called once for each query, from any thread, with the row of its distances (which it may
  * overwrite) and a block of row_bytes for its own use. What needs no row as a whole takes it in
  * pieces that never leave the second-level cache (pieces = true, cr_stream_pieces): there the block
- * is the query's own until its last piece. Distances are those of pair_dist.h: exact
- * where they are small. Rows are not centred: that would break exact ties. */
+ * is the query's own from start to end. When the references are the queries, and the blocks of all
+ * of them fit in CR_STREAM_KEPT bytes, each distance is computed once and goes to both its rows.
+ * Distances are those of pair_dist.h: exact where they are small. Rows are not centred: that would
+ * break exact ties. */
 #ifndef CR_KERNELS_ROW_STREAM_H
 #define CR_KERNELS_ROW_STREAM_H
 
@@ -21,6 +23,8 @@
 #include "kernels/pair_dist.h"
 #include "kernels/sort.h"
 
+enum { CR_STREAM_KEPT = 160 << 20 };
+
 typedef struct cr_stream_shape {
   int64_t queries, references, width;
   bool same;                    /* the references are the queries: give no y */
@@ -28,21 +32,28 @@ typedef struct cr_stream_shape {
   bool squared;
   bool pieces;                  /* for cr_stream_pieces */
   size_t row_bytes;
+  size_t spare_bytes;           /* pieces: for start, while it lasts */
 } cr_stream_shape;
 
-/* Columns first .. first+n-1 of a query, in ascending order; the first piece has first = 0, the last
- * ends with the last reference. */
-typedef void (*cr_piece_fn)(void *context, int64_t query, int64_t first, int64_t n, real *d,
-                            void *state);
+/* What is done with pieces of rows. One thread at a time has a query's block. */
+typedef struct cr_stream_fns {
+  /* queries first .. first+count-1, the block of the r-th at states + r * step */
+  void (*start)(void *context, int64_t first, int64_t count, unsigned char *states, size_t step,
+                void *spare);
+  /* columns first .. first+n-1 of a query, pieces in any order */
+  void (*piece)(void *context, int64_t query, int64_t first, int64_t n, real *d, void *state);
+  void (*end)(void *context, int64_t query, void *state);
+} cr_stream_fns;
 
 typedef struct cr_stream {
   cr_stream_shape shape;
   cr_pairs pairs;
   int64_t tile_rows, first, count;
+  bool both;                    /* a distance goes to both its rows */
   real *x, *y, *xx, *yy, *d;
-  unsigned char *rows;
+  unsigned char *rows, *spare;
   void (*fn)(void *context, int64_t query, real *d, void *scratch);
-  cr_piece_fn piece_fn;
+  cr_stream_fns fns;
   void *context;
 } cr_stream;
 
@@ -53,7 +64,7 @@ size_t cr_stream_bytes(const cr_stream_shape *shape);
 void cr_stream_start(cr_stream *t, const cr_stream_shape *shape, const real *x, const real *y,
                      const int64_t *order, const int64_t *reference_order, void *scratch);
 void cr_stream_rows(cr_stream *t, cr_stream_fn fn, void *context);
-void cr_stream_pieces(cr_stream *t, cr_piece_fn fn, void *context);
+void cr_stream_pieces(cr_stream *t, const cr_stream_fns *fns, void *context);
 
 /* Laying out scratch: the next `count` numbers of `each` bytes, on a cache line of their own. base
  * may be NULL, to measure. */

@@ -29,19 +29,20 @@
  * little those of two rows overlap (kernels/jaccard.h): k-reciprocal re-ranking.
  *
  * Exact, and never more than a tile of queries by references in memory: only the R matches are
- * sorted, and every other reference is counted at the place where it falls among them: one
- * comparison for each match where they are few, a table (kernels/triplet_rows.h) where they are
- * many. References are put in the order of their labels, so that matches are neighbours, and go by
- * in pieces that stay in the cache (kernels/row_stream.h). Euclidean distances are compared
- * squared. */
+ * sorted, and every other reference is counted at the place where it falls among them
+ * (kernels/place_count.h), which needs no order. So where the references are the queries, a
+ * distance is computed once and counted for both, as long as the counts of all queries, some 24
+ * bytes for each of their matches, fit in 160 MB. References are put in the order of their labels,
+ * so that matches are neighbours, and go by in pieces that stay in the cache
+ * (kernels/row_stream.h). Euclidean distances are compared squared. */
 #include <math.h>
 #include <string.h>
 
 #include "autograd/op.h"
 #include "kernels/jaccard.h"
 #include "kernels/label_order.h"
+#include "kernels/place_count.h"
 #include "kernels/row_stream.h"
-#include "kernels/triplet_rows.h"
 
 enum { EMBEDDINGS, LABELS, REFERENCES, REFERENCE_LABELS, HOOD, HOOD_WEIGHT };
 enum { FIRST, R_PRECISION, MAP_AT_R, AVERAGE_PRECISION, RECALL, PRECISION,
@@ -93,8 +94,8 @@ static const char *const stats[] = {
   [S_MRR_CLASS] = "mrr_class_average", NULL
 };
 
-/* FEW: matches up to which each is compared with everything */
-enum { MOST_K = CR_MAX_DIMS, FEW = 24 };
+/* NEAR: distances to references of their own label that some queries are given at once */
+enum { MOST_K = CR_MAX_DIMS, NEAR = 1 << 15 };
 
 /* the rows of at_k */
 enum { HIT, SHARE_OF_RELEVANT, SHARE_OF_K, SHARE_OF_POSSIBLE, MAP_RELEVANT, MAP_POSSIBLE,
@@ -111,33 +112,39 @@ typedef struct work {
 
 /* What a query carries along its row. Columns are references in the order of their labels. */
 typedef struct seat {
-  cr_rank rank;
+  cr_places places;             /* of its matches */
   int64_t begin, end, R;        /* the columns of its label; matches among them */
-  int64_t own;                  /* the column of the query itself, or -1 */
 } seat;
 
-/* The parts of a query's block: its seat, the distances of its label's columns, the rank's own, and
- * for re-ranking two rows. */
-typedef struct block { seat *seat; real *near; void *rank; real *row[2]; } block;
+static size_t seat_bytes(int64_t largest) {
+  return sizeof(seat) + (largest > 0 ? cr_places_bytes(largest) : 0);
+}
 
-static size_t block_of(const cr_call *c, int64_t largest, void *at, block *b) {
+/* What a thread needs while queries take their seats, and for re-ranking two rows */
+typedef struct spare { real *near; int32_t *number; void *places; real *row[2]; } spare;
+
+static size_t spare_of(const cr_call *c, int64_t largest, void *at, spare *s) {
   size_t used = 0;
   int64_t N = c->in[HOOD] == NULL ? 0 : c->dim[c->in[REFERENCES] == NULL ? 'Q' : 'R'];
-  b->seat = cr_stream_take(at, &used, 1, sizeof(seat));
-  b->near = cr_stream_take(at, &used, largest, sizeof(real));
-  b->rank = cr_stream_take(at, &used, 1, cr_rank_bytes(largest));
-  for (int i = 0; i < 2; i++) b->row[i] = cr_stream_take(at, &used, N, sizeof(real));
+  s->near = cr_stream_take(at, &used, largest > NEAR ? largest : NEAR, sizeof(real));
+  s->number = cr_stream_take(at, &used, largest, sizeof(int32_t));
+  s->places = cr_stream_take(at, &used, 1, cr_places_scratch_bytes(largest));
+  for (int i = 0; i < 2; i++) s->row[i] = cr_stream_take(at, &used, N, sizeof(real));
   return used;
 }
 
+/* Re-ranking takes whole rows: there the seat follows what is spare. */
 static cr_stream_shape shape_of(const cr_call *c, int64_t largest) {
   bool same = c->in[REFERENCES] == NULL;
   cr_metric metric = (cr_metric)c->option[DISTANCE];
-  block b;
+  bool pieces = c->in[HOOD] == NULL;
+  spare b;
+  size_t seats = seat_bytes(largest), spares = spare_of(c, largest, NULL, &b);
   return (cr_stream_shape){
     .queries = c->dim['Q'], .references = same ? c->dim['Q'] : c->dim['R'], .width = c->dim['D'],
     .same = same, .metric = metric, .squared = metric == CR_EUCLIDEAN,
-    .pieces = c->in[HOOD] == NULL, .row_bytes = block_of(c, largest, NULL, &b)
+    .pieces = pieces, .row_bytes = pieces ? seats : spares + seats,
+    .spare_bytes = pieces ? spares : 0
   };
 }
 
@@ -188,6 +195,8 @@ static bool check(cr_call *c, cr_error *err) {
   if (!check_hoods(c, err)) return false;
   const cr_tensor *labels = c->in[references ? REFERENCE_LABELS : LABELS];
   int64_t n = labels->shape[0];
+  if (n > INT32_MAX)
+    return cr_fail(err, CR_ESHAPE, "at most %d references, got %lld", INT32_MAX, (long long)n);
   int64_t *order = cr_alloc(2 * (size_t)n * sizeof *order, err);
   if (order == NULL) return false;
   cr_label_order(n, cr_ints(labels), order, order + n);
@@ -211,11 +220,6 @@ typedef struct job {
   const int64_t *label, *reference_label;
   int64_t at[MOST_K];
 } job;
-
-/* A distance that is not finite becomes one larger than any other. */
-CR_VECTOR static void make_finite(int64_t n, real *d) {
-  for (int64_t j = 0; j < n; j++) d[j] = d[j] <= CR_REAL_MAX ? d[j] : CR_REAL_MAX;
-}
 
 static double discount(int64_t place) { return 1 / log2(1 + (double)place); }
 
@@ -255,97 +259,34 @@ static void score(const job *t, int64_t i, int64_t R, const int32_t *negatives) 
   for (int64_t l = 0; l < ks; l++) score_at(t, i, l, R, hits[l], precisions[l], gain[l]);
 }
 
-/* The query takes its seat: `near` holds the distances of its label's columns. False when it has no
- * match. */
-static bool sit(const job *t, int64_t q, seat *s, real *near, void *rank) {
-  int64_t same = s->end - s->begin;
-  make_finite(same, near);
-  s->own = -1, s->R = 0;
-  for (int64_t m = 0; m < same; m++)
-    if (t->same && t->k->order[s->begin + m] == q) s->own = s->begin + m;
-    else near[s->R++] = near[m];
-  if (s->R == 0) return false;
-  cr_rank_start(&s->rank, s->R, near, rank);
-  memset(s->rank.histogram, 0, (size_t)(s->R + 1) * sizeof *s->rank.histogram);
-  return true;
+/* A distance that is not finite becomes one larger than any other. */
+static void make_finite(int64_t n, real *d) {
+  for (int64_t j = 0; j < n; j++) d[j] = d[j] <= CR_REAL_MAX ? d[j] : CR_REAL_MAX;
 }
 
-/* The number, as given, of the match with the p-th smallest distance */
-static int64_t match_number(const job *t, const seat *s, int64_t p) {
-  int64_t column = s->begin + s->rank.order[p];
-  if (s->own >= 0 && column >= s->own) column++;
-  return t->k->order[column];
-}
-
-/* How many of d are below u, and how many are not above it */
-CR_VECTOR static void below(int64_t n, const real *restrict d, real u, int32_t *less,
-                            int32_t *upto) {
-  int32_t l = 0, e = 0;
-  for (int64_t j = 0; j < n; j++) l += d[j] < u, e += d[j] <= u;
-  *less = l, *upto = e;
-}
-
-/* One comparison for each match. False where distances are equal, which needs more. */
-static bool count_few(seat *s, int64_t n, const real *d) {
-  int32_t less[FEW], upto, *histogram = s->rank.histogram;
-  for (int64_t r = 0; r < s->R; r++) {
-    below(n, d, s->rank.u[r], &less[r], &upto);
-    if (upto != less[r]) return false;
+/* Query q takes its seat: `near` holds the distances of its label's columns. */
+static void sit(const job *t, int64_t q, int64_t begin, int64_t end, seat *s, real *near,
+                const spare *b) {
+  *s = (seat){ .begin = begin, .end = end };
+  make_finite(end - begin, near);
+  for (int64_t m = 0; m < end - begin; m++) {
+    int64_t number = t->k->order[begin + m];
+    if (t->same && number == q) continue;       /* itself */
+    near[s->R] = near[m];
+    b->number[s->R++] = (int32_t)number;
   }
-  for (int64_t r = 0; r < s->R; r++) histogram[r] += less[r] - (r > 0 ? less[r - 1] : 0);
-  return true;
+  if (s->R > 0) cr_places_start(&s->places, s->R, near, b->number, s + 1, b->places);
 }
 
-CR_VECTOR static void mark(int64_t n, const real *restrict d, real most, uint8_t *restrict marked) {
-  for (int64_t j = 0; j < n; j++) marked[j] = d[j] <= most;
-}
-
-/* Those of n <= CR_RANK_CHUNK numbers that are not above `most`, and where they stand; eight are
- * passed over at once where there is none */
-static int64_t gather(int64_t n, const real *d, real most, real *v, int32_t *at) {
-  uint8_t marked[CR_RANK_CHUNK];
-  int64_t some = 0, j = 0;
-  mark(n, d, most, marked);
-  while (j < n) {
-    uint64_t eight = 1;
-    if (j + 8 <= n) memcpy(&eight, marked + j, sizeof eight);
-    int64_t end = j + 8 < n ? j + 8 : n;
-    if (eight == 0) j = end;
-    for (; j < end; j++) {
-      v[some] = d[j], at[some] = (int32_t)j;
-      some += marked[j];
-    }
-  }
-  return some;
-}
-
-/* Columns first .. first+n-1, none of them of the query's label, each at its place among the
- * matches */
-static void count(const job *t, seat *s, int64_t first, int64_t n, const real *d) {
-  if (n <= 0 || (s->R <= FEW && count_few(s, n, d))) return;
-  for (int64_t begin = 0; begin < n; begin += CR_RANK_CHUNK) {
-    real v[CR_RANK_CHUNK];
-    int32_t place[CR_RANK_CHUNK], at[CR_RANK_CHUNK];
-    int64_t have = n - begin < CR_RANK_CHUNK ? n - begin : CR_RANK_CHUNK;
-    /* what is beyond the last match counts nowhere */
-    int64_t some = gather(have, d + begin, s->rank.u[s->R - 1], v, at);
-    cr_rank_places(&s->rank, some, v, place);
-    for (int64_t j = 0; j < some; j++) {
-      int32_t p = place[j];
-      /* equal distances: the lower number first */
-      while (p > 0 && s->rank.u[p - 1] == v[j] &&
-             match_number(t, s, p - 1) > t->k->order[first + begin + at[j]]) p--;
-      s->rank.histogram[p]++;
-    }
-  }
-}
-
-/* Columns first .. first+n-1, whatever they are */
-static void count_piece(const job *t, seat *s, int64_t first, int64_t n, const real *d) {
+/* Columns first .. first+n-1, those of the query's label left out */
+static void count(const job *t, seat *s, int64_t first, int64_t n, real *d) {
   int64_t until = s->begin < first + n ? s->begin : first + n;
   int64_t from = s->end > first ? s->end : first;
-  count(t, s, first, until - first, d);
-  count(t, s, from, first + n - from, d + (from - first));
+  const int64_t *number = t->k->order + first;
+  if (s->R == 0) return;
+  if (until > first) cr_places_count(&s->places, until - first, d, number);
+  if (from < first + n)
+    cr_places_count(&s->places, first + n - from, d + (from - first), number + (from - first));
 }
 
 static void no_match(const job *t, int64_t q) {
@@ -354,45 +295,60 @@ static void no_match(const job *t, int64_t q) {
     cr_reals(t->c->out[o])[q] = (real)NAN;
 }
 
-/* A piece of the row of the query at place i of the queries in the order of their labels */
-static void piece(void *context, int64_t i, int64_t first, int64_t n, real *d, void *state) {
+static void rise(const job *t, int64_t q, const seat *s) {
+  if (s->R > 0) score(t, q, s->R, s->places.count);
+  else          no_match(t, q);
+}
+
+/* Queries are taken in the order of their labels: i is the place of one, not its number. Those of
+ * one label are given the distances of its columns by one product, as far as there is room. */
+static void start(void *context, int64_t first, int64_t n, unsigned char *states, size_t step,
+                  void *at) {
   const job *t = context;
   const work *k = t->k;
-  int64_t q = k->query_order[i];
-  block b;
-  block_of(t->c, k->largest, state, &b);
-  seat *s = b.seat;
-  if (first == 0) {
-    cr_label_slice(k->N, t->reference_label, k->order, t->label[q], &s->begin, &s->end);
-    const cr_pairs *pairs = &t->stream->pairs;
-    cr_pairs_products_piece(pairs, i, 1, s->begin, s->end - s->begin, b.near);
-    cr_pairs_piece(pairs, i, s->begin, s->end - s->begin, b.near);
-    if (!sit(t, q, s, b.near, b.rank)) no_match(t, q);
+  const cr_pairs *pairs = &t->stream->pairs;
+  spare b;
+  spare_of(t->c, k->largest, at, &b);
+  for (int64_t i = first, some; i < first + n; i += some) {
+    int64_t begin, end, label = t->label[k->query_order[i]];
+    cr_label_slice(k->N, t->reference_label, k->order, label, &begin, &end);
+    int64_t wide = end - begin, room = wide > 0 && wide < NEAR ? NEAR / wide : 1;
+    for (some = 1; some < room && i + some < first + n; some++)
+      if (t->label[k->query_order[i + some]] != label) break;
+    cr_pairs_products_piece(pairs, i, some, begin, wide, b.near);
+    for (int64_t r = 0; r < some; r++) {
+      real *near = b.near + r * wide;
+      cr_pairs_piece(pairs, i + r, begin, wide, near);
+      sit(t, k->query_order[i + r], begin, end, (seat *)(states + (size_t)(i + r - first) * step),
+          near, &b);
+    }
   }
-  if (s->R == 0) return;
-  make_finite(n, d);
-  count_piece(t, s, first, n, d);
-  if (first + n == k->N) score(t, q, s->R, s->rank.histogram);
+}
+
+static void piece(void *context, int64_t i, int64_t first, int64_t n, real *d, void *state) {
+  (void)i;
+  count(context, state, first, n, d);
+}
+
+static void end(void *context, int64_t i, void *state) {
+  const job *t = context;
+  rise(t, t->k->query_order[i], state);
 }
 
 /* The whole row of query q, re-ranked first */
 static void reranked(void *context, int64_t q, real *d, void *state) {
   const job *t = context;
   const work *k = t->k;
-  block b;
-  block_of(t->c, k->largest, state, &b);
-  seat *s = b.seat;
+  int64_t begin, end_of_label;
+  spare b;
+  seat *s = (seat *)((unsigned char *)state + spare_of(t->c, k->largest, state, &b));
   cr_jaccard_row(&k->jaccard, q, t->same ? 0 : k->Q, k->N, d, b.row[0]);
   for (int64_t j = 0; j < k->N; j++) b.row[1][j] = d[k->order[j]];
-  make_finite(k->N, b.row[1]);
-  cr_label_slice(k->N, t->reference_label, k->order, t->label[q], &s->begin, &s->end);
-  memcpy(b.near, b.row[1] + s->begin, (size_t)(s->end - s->begin) * sizeof *b.near);
-  if (!sit(t, q, s, b.near, b.rank)) {
-    no_match(t, q);
-    return;
-  }
-  count_piece(t, s, 0, k->N, b.row[1]);
-  score(t, q, s->R, s->rank.histogram);
+  cr_label_slice(k->N, t->reference_label, k->order, t->label[q], &begin, &end_of_label);
+  memcpy(b.near, b.row[1] + begin, (size_t)(end_of_label - begin) * sizeof *b.near);
+  sit(t, q, begin, end_of_label, s, b.near, &b);
+  count(t, s, 0, k->N, b.row[1]);
+  rise(t, q, s);
 }
 
 /* ---- means ----------------------------------------------------------------------------------- */
@@ -470,8 +426,7 @@ static void forward(cr_call *c) {
                   t.same ? NULL : cr_reals(c->in[REFERENCES]),
                   shape.pieces ? k.query_order : NULL, shape.pieces ? k.order : NULL, k.stream);
   if (!shape.pieces) cr_stream_rows(&stream, reranked, &t);
-  else if (k.N > 0) cr_stream_pieces(&stream, piece, &t);
-  else for (int64_t q = 0; q < k.Q; q++) no_match(&t, q);
+  else cr_stream_pieces(&stream, &(cr_stream_fns){ start, piece, end }, &t);
   summarise(&t);
 }
 
