@@ -2,7 +2,7 @@
 -- soft-DTW, and two encoders trained by a metric loss. 20-way one-shot tasks of alphabets never seen, each the same for all.
 --
 --   crun experiments/pen_strokes.lua
---   crun experiments/pen_strokes.lua data=path/to/omniglot train=1200
+--   crun experiments/pen_strokes.lua data=path/to/omniglot
 --
 -- Sakoe, Chiba, 1978; Cuturi, Blondel, "Soft-DTW", ICML 2017; Khosla et al., "Supervised contrastive learning", NeurIPS 2020.
 local crun = require "crun"
@@ -19,7 +19,7 @@ local cfg = crun.config {
   augment   = { order = 0.5, reverse = 0.3, linear = 0.15, bend = 0.1, shift = 0.1 },
   gamma     = { 0.01, help = "softness of soft-DTW; points lie in a square of side 2" },
   lr        = 2e-3,
-  train     = { 400, least = 1, help = "steps of training, of each encoder" },
+  train     = { 500, least = 1, help = "steps of training, of each encoder" },
   views     = { 8, least = 1, help = "changed views of a drawing that share its embedding" },
   tasks     = { 20, least = 1, help = "one-shot tasks of a test" },
   seed      = 1,
