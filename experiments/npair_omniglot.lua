@@ -83,7 +83,7 @@ run:test(function()
     print(("  %s less prototypes: %s (%s)"):format(losses[i][1], study.text(d), study.verdict(d, "min")))
   end
 end)
-crun.plot.lines { path = run:picture "errors", title = "How fast each learns: drawings of training characters whose nearest is of another", xlabel = "step",
-  ylabel = "share", series = curves }
+crun.plot.lines { path = run:picture "errors", title = "Drawings of training characters whose nearest is of another character",
+  xlabel = "step", ylabel = "share", series = curves }
 print("Pictures: " .. run.path .. "/pictures/")
 run:finish()

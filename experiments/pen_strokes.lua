@@ -56,7 +56,7 @@ for seed in study.seeds(cfg) do
       rivals[3 + i] = { name, function(a, b) return crun.cdist(z:index_select(a), z:index_select(b)) end }
       if seed == cfg.seed then
         local n = math.min(400, #test.labels)
-        crun.plot.map { path = run:picture("map_" .. i), title = ("Held-out characters, %s, two principal components"):format(name),
+        crun.plot.map { path = run:picture("map_" .. i), title = "Held-out characters, " .. name .. ", two principal components",
           points = crun.pca.fit(z, 2):transform(z):narrow(1, 1, n), labels = test.labels:narrow(1, 1, n), size = 6 }
       end
     end
@@ -64,7 +64,7 @@ for seed in study.seeds(cfg) do
     for i, rival in ipairs(rivals) do results:add(rival[1], { error = wrong[i] }) end
     print(("seed %d, held out: %s"):format(seed, names))
     if seed == cfg.seed then
-      strokes.picture { path = run:picture "strokes", set = test, title = "What a pen sends: five hands, the same character" }
+      strokes.picture { path = run:picture "strokes", set = test, title = "Five hands, the same character; large: where the pen comes down" }
     end
   end)
 end

@@ -339,7 +339,8 @@ end
 
 -- ---- a picture ----------------------------------------------------------------------------------
 
---- The points of the first drawings of some characters, five hands each, as dots joined by lines.
+--- The first drawings of some characters, five hands each: points joined by lines, a large one
+-- where the pen comes down.
 function M.picture(o)
   local canvas = require "crun.canvas"
   local c = canvas.new(760, 5 * 96 + 60)
@@ -347,16 +348,18 @@ function M.picture(o)
   for k = 0, 34 do
     local row = math.min(#o.set.labels, k // 5 * 20 + k % 5 + 1)
     local left, top = 20 + k // 5 * 104, 44 + k % 5 * 96
-    local line, marks = {}, {}
+    local line, marks, downs = {}, {}, {}
     for i = 1, o.set.lengths[row] do
       local p = o.set.points[row][i]:totable()
       local x, y = left + 48 + 40 * p[1], top + 48 + 40 * p[2]
       if p[3] == 1 and i > 1 then table.move({ false, false }, 1, 2, #line + 1, line) end
       table.move({ x, y }, 1, 2, #line + 1, line)
       table.move({ x, y }, 1, 2, #marks + 1, marks)
+      if p[3] == 1 then table.move({ x, y }, 1, 2, #downs + 1, downs) end
     end
     c:line(line, { color = canvas.palette[k // 5 % #canvas.palette + 1], width = 1.4 })
-    c:marks(marks, { color = canvas.colors.ink, size = 3.4 })
+    c:marks(marks, { color = canvas.colors.ink, size = 1.8 })
+    c:marks(downs, { color = canvas.colors.ink, size = 5 })
   end
   return c:save(o.path)
 end
