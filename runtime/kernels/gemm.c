@@ -16,12 +16,19 @@
  */
 #include "kernels/gemm.h"
 
+#include <stddef.h>
+
 #include "base/pool.h"
 #include "kernels/gemm_entry.h"
 
-enum { SHARE = 1 << 18 };     /* products worth a thread's while: some 5 microseconds */
+enum {
+  SHARE = 1 << 18,              /* products worth a thread's while: some 5 microseconds */
+  TALL = 8, WIDE = 16,          /* whole tiles of every instruction set */
+  NARROW = 64, FEW = 32,        /* columns and rows that a strip should have */
+  PAGE = 4096
+};
 
-static cr_gemm_entry entry(void) {
+static cr_gemm_entry *entry(void) {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
       && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
@@ -34,61 +41,76 @@ static cr_gemm_entry entry(void) {
   return cr_gemm_plain;
 }
 
-static void clear(int64_t m, int64_t n, real *c, int64_t ldc) {
-  for (int64_t i = 0; i < m; i++)
-    for (int64_t j = 0; j < n; j++) c[i*ldc + j] = 0;
-}
-
-void cr_gemm_serial(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
-                    const real *b, int64_t ldb, bool accumulate, real *c, int64_t ldc) {
-  if (m <= 0 || n <= 0) return;
-  if (k <= 0) {
-    if (!accumulate) clear(m, n, c, ldc);
-  } else if (n == 1 && ldc == 1) {
-    /* a column as a row, C^T = op(B)^T op(A)^T: no width is wasted */
-    entry()(!tb, !ta, 1, m, k, b, ldb, a, lda, accumulate, c, m);
-  } else {
-    entry()(ta, tb, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
-  }
-}
-
 typedef struct {
-  bool ta, tb, accumulate;
-  int64_t m, n, k, lda, ldb, ldc, strip;
-  const real *a, *b;
+  bool ta, tb;
+  int64_t m, n, k, lda, ldb, from_i, ldc, rows, columns;        /* strips of each */
+  const real *a, *b, *from;
   real *c;
 } job;
 
-static void rows(void *context, int64_t block, int worker) {
-  const job *j = context;
-  int64_t i = block * j->strip, m = j->m - i < j->strip ? j->m - i : j->strip;
-  (void)worker;
-  cr_gemm_serial(j->ta, j->tb, m, j->n, j->k, j->a + i * (j->ta ? 1 : j->lda), j->lda,
-                 j->b, j->ldb, j->accumulate, j->c + i*j->ldc, j->ldc);
+/* C = from + op(A) op(B); from NULL is 0, and from_i 0 the same row again and again */
+static void serial(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
+                   const real *b, int64_t ldb, const real *from, int64_t from_i,
+                   real *c, int64_t ldc) {
+  if (m <= 0 || n <= 0) return;
+  if (k <= 0) {
+    for (int64_t i = 0; i < m; i++)
+      for (int64_t j = 0; j < n; j++) c[i*ldc + j] = from ? from[i*from_i + j] : 0;
+  } else if (n == 1 && ldc == 1 && from_i == ldc) {
+    /* a column as a row, C^T = op(B)^T op(A)^T: no width is wasted */
+    entry()(!tb, !ta, 1, m, k, b, ldb, a, lda, from, m, c, m);
+  } else {
+    entry()(ta, tb, m, n, k, a, lda, b, ldb, from, from_i, c, ldc);
+  }
 }
 
-static void columns(void *context, int64_t block, int worker) {
+/* The border before strip i of `strips`, of n things in pieces of `piece`. */
+static int64_t border(int64_t i, int64_t strips, int64_t n, int64_t piece) {
+  int64_t at = (n + piece - 1) / piece * i / strips * piece;
+  return at < n ? at : n;
+}
+
+static void one_block(void *context, int64_t block, int worker) {
   const job *j = context;
-  int64_t l = block * j->strip, n = j->n - l < j->strip ? j->n - l : j->strip;
+  int64_t r = block % j->rows, l = block / j->rows;
+  int64_t top = border(r, j->rows, j->m, TALL), left = border(l, j->columns, j->n, WIDE);
+  int64_t m = border(r + 1, j->rows, j->m, TALL) - top;
+  int64_t n = border(l + 1, j->columns, j->n, WIDE) - left;
   (void)worker;
-  cr_gemm_serial(j->ta, j->tb, j->m, n, j->k, j->a, j->lda,
-                 j->b + l * (j->tb ? j->ldb : 1), j->ldb, j->accumulate, j->c + l, j->ldc);
+  serial(j->ta, j->tb, m, n, j->k, j->a + top * (j->ta ? 1 : j->lda), j->lda,
+         j->b + left * (j->tb ? j->ldb : 1), j->ldb,
+         j->from ? j->from + top*j->from_i + left : NULL, j->from_i,
+         j->c + top*j->ldc + left, j->ldc);
+}
+
+static void spread(const job *given) {
+  job j = *given;
+  double products = (double)j.m * (double)j.n * (double)j.k;
+  int64_t threads = cr_pool_threads(), most = (int64_t)(products / SHARE);
+  if (most < threads) threads = most;
+  if (threads > 1) {
+    /* Strips of rows, though each packs the same B: two threads that write to one page disturb each
+     * other. Strips of columns where these are pages wide, or rows few. */
+    bool pages = j.n * (int64_t)sizeof(real) >= PAGE * threads && j.n > j.m;
+    int64_t fit = j.n / NARROW + 1;
+    if (pages || j.m < FEW * threads) j.columns = fit < threads ? fit : threads;
+    j.rows = (threads + j.columns - 1) / j.columns;
+  }
+  cr_pool_run(j.rows * j.columns, one_block, &j);
 }
 
 void cr_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
              const real *b, int64_t ldb, bool accumulate, real *c, int64_t ldc) {
-  int threads = cr_pool_threads();
-  double products = (double)m * (double)n * (double)k;
-  if (threads == 1 || products < 2.0 * SHARE) {
-    cr_gemm_serial(ta, tb, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
-    return;
-  }
-  /* the longer side in a strip for each thread, since every strip packs the other matrix anew; in
-   * whole tiles of every instruction set */
-  int64_t longer = m > n ? m : n, tile = m > n ? 24 : 48;
-  int64_t strips = (int64_t)(products / SHARE);
-  if (strips > threads) strips = threads;
-  job j = { ta, tb, accumulate, m, n, k, lda, ldb, ldc, 0, a, b, c };
-  j.strip = ((longer + strips - 1) / strips + tile - 1) / tile * tile;
-  cr_pool_run((longer + j.strip - 1) / j.strip, m > n ? rows : columns, &j);
+  spread(&(job){ ta, tb, m, n, k, lda, ldb, ldc, ldc, 1, 1, a, b, accumulate ? c : NULL, c });
+}
+
+void cr_gemm_plus_row(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a,
+                      int64_t lda, const real *b, int64_t ldb, const real *row,
+                      real *c, int64_t ldc) {
+  spread(&(job){ ta, tb, m, n, k, lda, ldb, 0, ldc, 1, 1, a, b, row, c });
+}
+
+void cr_gemm_serial(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
+                    const real *b, int64_t ldb, bool accumulate, real *c, int64_t ldc) {
+  serial(ta, tb, m, n, k, a, lda, b, ldb, accumulate ? c : NULL, ldc, c, ldc);
 }

@@ -24,6 +24,11 @@ enum { CR_GEMM_CHUNK = 256 };
 void cr_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
              const real *b, int64_t ldb, bool accumulate, real *c, int64_t ldc);
 
+/* C = op(A) op(B) + row, the same row of n numbers added to every row. */
+void cr_gemm_plus_row(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a,
+                      int64_t lda, const real *b, int64_t ldb, const real *row,
+                      real *c, int64_t ldc);
+
 /* In the calling thread, for use inside a block. */
 void cr_gemm_serial(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
                     const real *b, int64_t ldb, bool accumulate, real *c, int64_t ldc);

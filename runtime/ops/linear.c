@@ -37,13 +37,11 @@ static int64_t rows_of(const cr_tensor *t) {
 static void forward(cr_call *c) {
   int64_t rows = rows_of(c->out[0]), I = c->dim['I'], O = c->dim['O'];
   real *y = cr_reals(c->out[0]);
-  if (c->in[BIAS]) {
-    const real *restrict bias = cr_reals(c->in[BIAS]);
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t o = 0; o < O; o++) y[r*O + o] = bias[o];
-  }
-  cr_gemm(false, true, rows, O, I, cr_reals(c->in[X]), I, cr_reals(c->in[WEIGHT]), I,
-          c->in[BIAS] != NULL, y, O);
+  const real *x = cr_reals(c->in[X]), *weight = cr_reals(c->in[WEIGHT]);
+  if (c->in[BIAS])
+    cr_gemm_plus_row(false, true, rows, O, I, x, I, weight, I, cr_reals(c->in[BIAS]), y, O);
+  else
+    cr_gemm(false, true, rows, O, I, x, I, weight, I, false, y, O);
 }
 
 typedef struct { int64_t rows, columns; const real *g; real *sum; } job;

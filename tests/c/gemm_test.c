@@ -138,15 +138,29 @@ static void has_the_same_bits_by_every_way(void **state) {
     assert_memory_equal(want, got, M*N * sizeof(real));
   }
 #if defined(__x86_64__)
-  cr_gemm_plain(false, true, M, N, K, a, K, bt, K, false, got, N);
+  cr_gemm_plain(false, true, M, N, K, a, K, bt, K, NULL, 0, got, N);
   for (int i = 0; i < M*N; i++)
     assert_true(fabs((double)(got[i] - want[i])) < 100 * (double)CR_REAL_EPSILON);
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512f")) {
-    cr_gemm_avx2(false, true, M, N, K, a, K, bt, K, false, got, N);
+    cr_gemm_avx2(false, true, M, N, K, a, K, bt, K, NULL, 0, got, N);
     assert_memory_equal(want, got, M*N * sizeof(real));
   }
 #endif
   free(a), free(b), free(at), free(bt), free(want), free(got);
+}
+
+static void plus_row_starts_from_the_row(void **state) {
+  (void)state;
+  enum { M = 70, N = 203, K = 300 };
+  real *a = filled(M*K, 3), *b = filled(K*N, 4), *row = filled(N, 5);
+  real *got = garbage(M*N), *want = garbage(M*N);
+  for (int k = 0; k <= K; k += K) {
+    for (int64_t i = 0; i < M; i++) for (int64_t j = 0; j < N; j++) want[i*N + j] = row[j];
+    cr_gemm(false, false, M, N, k, a, K, b, N, true, want, N);
+    cr_gemm_plus_row(false, false, M, N, k, a, K, b, N, row, got, N);
+    assert_memory_equal(want, got, M*N * sizeof(real));
+  }
+  free(a), free(b), free(row), free(got), free(want);
 }
 
 int main(void) {
@@ -158,6 +172,7 @@ int main(void) {
     cmocka_unit_test(does_not_depend_on_the_rows_around),
     cmocka_unit_test(of_a_matrix_with_itself_is_symmetric),
     cmocka_unit_test(has_the_same_bits_by_every_way),
+    cmocka_unit_test(plus_row_starts_from_the_row),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
