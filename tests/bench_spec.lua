@@ -37,6 +37,13 @@ describe("crun bench", function()
     refuses("'2,x' is no list of whole numbers", "--threads", "2,x")
   end)
 
+  it("says so in one line at the shell", function()
+    local said = crun_says "bench nosuch 2>&1; echo code $?"
+    assert.truthy(said:find("^crun: bench: there is no workload 'nosuch'"))
+    assert.truthy(said:find "code 2\n$")
+    assert.equal(2, select(2, said:gsub("\n", "")))
+  end)
+
   it("knows every workload of the torch script, and the other way round", function()
     local script = read(crun.library .. "/../tests/bench/torch_steps.py")
     local parts = {}
@@ -80,6 +87,34 @@ describe("crun bench", function()
     assert.same({ case = "g", batch = 8, loss = "cross_entropy", optimizer = "sgd", threads = 1 }, tiny.params)
     assert.is_true(tiny.median_ms > 0 and tiny.gflops > 0 and tiny.floor_ms > 0 and tiny.peak_rss_mb < 30)
     assert.is_true(start.median_ms > 0 and start.peak_rss_mb < 30)
+    assert.truthy(tiny.machine:find(crun.precision, 1, true))
+  end)
+
+  it("says how much faster a second thread makes a step", function()
+    local records = records_of(crun_says "bench tiny/sgd --threads 1,2 --seconds 0.05 --json")
+    assert.is_nil(records[1].speedup)
+    assert.near(records[1].median_ms / records[2].median_ms, records[2].speedup, 1e-9)
+  end)
+
+  it("puts what was measured into the page, and leaves its text alone", function()
+    local folder = crun.io.tmpname()
+    crun.io.remove(folder)
+    crun.io.mkdir(folder)
+    local function write(name, ...) crun.io.write_file(folder .. "/" .. name, table.concat({ ... }, "\n")) end
+    write("bench_steps.jsonl", '{"machine":"2 x it","name":"face64","params":{"threads":2},"median_ms":50,"speedup":1.8,' ..
+      '"ratio":0.5,"memory_ratio":0.6,"peak_rss_mb":60,"torch":{"median_ms":100,"peak_rss_mb":100}}',
+      '{"note":"at night"}', '{"name":"start","params":{"threads":2},"median_ms":10}', "")
+    write("bench_limits.jsonl", '{"what":"relu","threads":1,"value":9,"unit":"GB/s","share":0.5,"least":0.8,"pass":false}')
+    write("page.md", "# Text", "<!-- steps -->", "old", "<!-- end -->", "- **face64**: what is between",
+      "<!-- limits -->", "<!-- end -->", "")
+    local page = crun_says(("docs performance %s/page.md"):format(folder))
+    for _, text in ipairs { "# Text\n<!-- steps -->\nTaken on 2 x it.\n\nat night\n\n| workload ",
+      "\n| face64 | 2 | 50.0 | 1.80 |", " | 100, missed: 0.5 of it | 0.500 | missed: 0.4 (0.33) |\n",
+      " | 60 ms (15) |\n<!-- end -->\n- **face64**: what is between\n",
+      "\n| relu | 1 | 9.00 GB/s | 0.50 | at least 0.800 | missed |\n<!-- end -->\n" } do
+      assert.truthy(page:find(text, 1, true), text .. "\nis not in\n" .. page)
+    end
+    crun.io.remove_tree(folder)
   end)
 end)
 

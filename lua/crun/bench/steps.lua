@@ -217,7 +217,8 @@ local function digits(x)
 end
 
 local function print_table(records, with_torch)
-  local t = { columns = { "", "threads", "ms", "least", "floor", "GFLOP/s", "MB" }, rows = {} }
+  local t = { columns = { "", "threads", "ms", "least", "speedup", "floor", "GFLOP/s", "MB" },
+    rows = {} }
   if with_torch then
     for _, name in ipairs { "torch ms", "MB", "ratio", "of memory", "pairs", "variant" } do
       t.columns[#t.columns + 1] = name
@@ -226,7 +227,7 @@ local function print_table(records, with_torch)
   local notes = {}
   for _, r in ipairs(records) do
     local row = { r.name, tostring(r.params.threads), digits(r.median_ms), digits(r.min_ms),
-      digits(r.floor_ms), digits(r.gflops), digits(r.peak_rss_mb) }
+      digits(r.speedup), digits(r.floor_ms), digits(r.gflops), digits(r.peak_rss_mb) }
     if with_torch then
       local torch, pairs_text = r.torch or {}, {}
       for i, ratio in ipairs(r.ratios or {}) do pairs_text[i] = ("%.2f"):format(ratio) end
@@ -246,6 +247,15 @@ local function print_table(records, with_torch)
   if #notes > 0 then print("\n" .. ui.pairs(notes)) end
 end
 
+-- How much less a step takes than on one thread, where that was measured before.
+local function speedup_of(record, records)
+  for _, r in ipairs(records) do
+    if r.name == record.name and r.params.threads == 1 and r.median_ms and record.median_ms then
+      return r.median_ms / record.median_ms
+    end
+  end
+end
+
 --- Measures the workloads. o: threads (a list), seconds (for each side of a workload), json, torch.
 function M.run(entries, o)
   o.limits = {}
@@ -262,13 +272,14 @@ function M.run(entries, o)
       not folder and "torch runs with OpenBLAS as installed; it is faster with " ..
         "libopenblas0-openmp\n" or "")
   end
-  local records = {}
+  local records, machine = {}, worker.machine()
   for _, entry in ipairs(entries) do
     for _, threads in ipairs(o.threads) do
       if cio.isatty(2) and not o.json then
         io.stderr:write(("\r%-60s"):format(entry.name .. ", threads: " .. threads))
       end
       local record = measure(entry, threads, o)
+      record.machine, record.speedup = machine, speedup_of(record, records)
       records[#records + 1] = record
       if o.json then
         print(cio.json_encode(record))

@@ -46,6 +46,18 @@ function M.peak_mb()
   end
 end
 
+--- What this runs on, in words: "2 x AMD EPYC, avx512, float32".
+function M.machine()
+  local cores, model = 0, nil
+  local file = io.open "/proc/cpuinfo"
+  for line in file and file:lines() or function() end do
+    if line:find "^processor%s" then cores = cores + 1 end
+    model = model or line:match "^model name%s*:%s*(.-)%s*$"
+  end
+  if file then file:close() end
+  return ("%d x %s, %s, %s"):format(cores, model or "processor", crun.vector, crun.precision)
+end
+
 function M.median(times)
   local sorted = table.move(times, 1, #times, 1, {})
   table.sort(sorted)
@@ -69,25 +81,25 @@ end
 
 function M.run(entry)
   local load = entry.make()
-  local group, warm, started = 1, 0, crun.io.monotonic()
+  local group, warm, took, started = 1, 0, 0, crun.io.monotonic()
   repeat                                              -- buffers, caches, and how long a step takes
     load.step()
-    warm = warm + 1
-  until warm == 50 or warm >= 3 and crun.io.monotonic() - started > 0.3
-  local each = (crun.io.monotonic() - started) / warm
+    warm, took = warm + 1, crun.io.monotonic() - started
+  until warm == 50 or took > 3 or warm >= 3 and took > 0.3
+  local each = took / warm
   if each < 1e-3 then group = math.ceil(1e-3 / each) end
   say { ready = true, flops = load.flops, bytes = load.bytes }
   for line in io.lines() do
     local seconds = tonumber(line:match "^go (%S+)$") or crun.fail("bench", "go SECONDS")
-    load.step()                                       -- awake again
+    if each < 1 then load.step() end                  -- awake again
     local slow = gauge()
     local busy, own, asked = busy_seconds(), os.clock(), crun.memory().system_calls
-    local times, took = window(load.step, seconds, group)
+    local times, lasted = window(load.step, seconds, group)
     local other = busy_seconds() - busy - (os.clock() - own)
     local least = math.huge
     for _, ms in ipairs(times) do least = math.min(least, ms) end
     say { median_ms = M.median(times), min_ms = least, reps = #times * group, gauge_ms = slow,
-      other_cpu = math.max(0, other / took), system_calls = crun.memory().system_calls - asked }
+      other_cpu = math.max(0, other / lasted), system_calls = crun.memory().system_calls - asked }
   end
   say { peak_rss_mb = M.peak_mb() }
 end
