@@ -9,7 +9,7 @@
 /* FEW: bounds up to which each is compared with everything. OPEN marks a slot whose cell holds a
  * bound; the rest of the slot is the place of its first bound, shifted where 15 bits do not hold
  * it. */
-enum { FEW = 16, LANES = 16, CHUNK = 512, MOST_CELLS = 1 << 15, OPEN = 1 << 15, INDEX = OPEN - 1 };
+enum { FEW = 8, LANES = 16, CHUNK = 512, MOST_CELLS = 1 << 15, OPEN = 1 << 15, INDEX = OPEN - 1 };
 
 /* The cells of cr_rank, joined two by two until their number fits. */
 static int64_t cells_of_rank(const cr_rank *r, int *joined) {

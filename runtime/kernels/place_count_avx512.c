@@ -53,27 +53,41 @@ void cr_places_wide_start(cr_places *p) {
   }
 }
 
+/* bound[at] of 16 places below 128, from registers */
+static inline __m512 bound_of(const __m512 bound[8], __m512i at) {
+  __mmask16 upper = _mm512_test_epi32_mask(at, _mm512_set1_epi32(64));
+  __mmask16 odd = _mm512_test_epi32_mask(at, _mm512_set1_epi32(32));
+  __m512 low = _mm512_mask_blend_ps(odd, _mm512_permutex2var_ps(bound[0], at, bound[1]),
+                                    _mm512_permutex2var_ps(bound[2], at, bound[3]));
+  __m512 high = _mm512_mask_blend_ps(odd, _mm512_permutex2var_ps(bound[4], at, bound[5]),
+                                     _mm512_permutex2var_ps(bound[6], at, bound[7]));
+  return _mm512_mask_blend_ps(upper, low, high);
+}
+
 /* Compares `found` numbers with the bounds of their cells; their places follow those held. Returns
  * how many are held then. */
-static int64_t compare(cr_places *p, int64_t found, const uint8_t *open, const uint8_t *from,
-                       const real *v, const int64_t *tag, uint8_t *place, int64_t held) {
+static inline int64_t compare(cr_places *p, int64_t found, const uint8_t *open,
+                              const uint8_t *from, const real *v, const int64_t *tag,
+                              uint8_t *place, int64_t held) {
   const __m512i one = _mm512_set1_epi32(1);
+  __m512 bounds[8];                               /* what lies behind the last is not looked at */
+  for (int i = 0; i < 8; i++) bounds[i] = _mm512_loadu_ps(p->bound + 16 * i);
   for (int64_t l = 0; l < found; l += 16) {
-    __mmask16 some = (__mmask16)first(found - l);
+    __mmask16 some = (__mmask16)first(found - l), above;
     __m512i j = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(open + l)));
     __m512i at = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(from + l)));
-    __m512 x = limited(_mm512_mask_i32gather_ps(_mm512_setzero_ps(), some, j, v, 4));
-    __m512 bound = _mm512_mask_i32gather_ps(x, some, at, p->bound, 4);
-    __mmask16 above = _mm512_mask_cmp_ps_mask(some, bound, x, _CMP_LT_OQ);
-    while (above != 0) {
+    __m512 x = limited(_mm512_mask_i32gather_ps(_mm512_setzero_ps(), some, j, v, 4)), bound;
+    above = _mm512_mask_cmp_ps_mask(some, bound_of(bounds, at), x, _CMP_LT_OQ);
+    do {
       at = _mm512_mask_add_epi32(at, above, at, one);
-      bound = _mm512_mask_i32gather_ps(bound, above, at, p->bound, 4);
-      above = _mm512_mask_cmp_ps_mask(above, bound, x, _CMP_LT_OQ);
-    }
+      above = _mm512_mask_cmp_ps_mask(some, bound_of(bounds, at), x, _CMP_LT_OQ);
+      at = _mm512_mask_add_epi32(at, above, at, one);
+      bound = bound_of(bounds, at);
+      above = _mm512_mask_cmp_ps_mask(some, bound, x, _CMP_LT_OQ);
+    } while (above != 0);
     __mmask16 equal = _mm512_mask_cmp_ps_mask(some, bound, x, _CMP_EQ_OQ);
-    __m128i places = _mm512_cvtepi32_epi8(at);
     _mm_storeu_si128((__m128i *)(place + held),
-                     _mm_maskz_compress_epi8((__mmask16)(some & ~equal), places));
+                     _mm_maskz_compress_epi8((__mmask16)(some & ~equal), _mm512_cvtepi32_epi8(at)));
     held += __builtin_popcount(some & ~(unsigned)equal);
     for (unsigned left = equal; left != 0; left &= left - 1) {
       int64_t i = open[l + __builtin_ctz(left)];

@@ -9,7 +9,7 @@
 /* In pieces: rows by columns for each worker, some 1 MB in float; fewer rows where their states are
  * large, and for few queries, so that all workers have some. Where a distance goes to both rows,
  * the piece is as wide as high, and lies there a second time, turned. */
-enum { PIECE = 768, PIECE_ROWS = 384, STATE_BYTES = 8 << 20, SHARES = 16, GROUP = 4,
+enum { PIECE = 768, PIECE_ROWS = 384, STATE_BYTES = 8 << 20, SHARES = 16,
        FETCHED = 4096 };
 
 /* A tile of distances: 16 MB in float at most (but 16 rows at least). Shorter tiles would spend
@@ -177,10 +177,15 @@ static void end_both(void *context, int64_t block, int worker) {
   end_block(context, block, states_of(context, block));
 }
 
-static void meet_block(cr_stream *t, int64_t block, int64_t other, real *d) {
+/* The block meets the one that makes up the number of the round with it: so no two pairs of a round
+ * share a block, and after all rounds all pairs have met. */
+static void meet(void *context, int64_t block, int worker) {
+  cr_stream *t = context;
+  int64_t blocks = count_of_blocks(t), other = (t->first - block + blocks) % blocks;
+  if (other < block) return;
   int64_t begin = block * t->tile_rows, count = block_rows(t, block);
   int64_t first = other * t->tile_rows, n = block_rows(t, other);
-  real *turned = d + count * n;
+  real *d = t->d + worker * t->tile_rows * PIECE, *turned = d + count * n;
   unsigned char *states = states_of(t, other);
   rows_of_piece(t, block, first, n, d, states_of(t, block));
   if (other == block) return;
@@ -188,19 +193,6 @@ static void meet_block(cr_stream *t, int64_t block, int64_t other, real *d) {
   for (int64_t r = 0; r < n; r++)
     give(t, first + r, begin, count, turned + r * count,
          states + (size_t)r * t->shape.row_bytes);
-}
-
-/* A group of blocks meets the group that makes up the number of the round with it: so no two pairs
- * of a round share a group, and after all rounds all pairs have met. The states of two groups stay
- * in the last cache meanwhile. */
-static void meet(void *context, int64_t group, int worker) {
-  cr_stream *t = context;
-  int64_t blocks = count_of_blocks(t), groups = (blocks + GROUP - 1) / GROUP;
-  int64_t other = (t->first - group + groups) % groups;
-  if (other < group) return;
-  for (int64_t a = group * GROUP; a < blocks && a < (group + 1) * GROUP; a++)
-    for (int64_t b = other * GROUP; b < blocks && b < (other + 1) * GROUP; b++)
-      if (a <= b) meet_block(t, a, b, t->d + worker * t->tile_rows * PIECE);
 }
 
 static void run_blocks(cr_stream *t, int64_t blocks, cr_block_fn fn) {
@@ -212,13 +204,13 @@ static void run_blocks(cr_stream *t, int64_t blocks, cr_block_fn fn) {
 void cr_stream_pieces(cr_stream *t, const cr_stream_fns *fns, void *context) {
   t->fns = *fns, t->context = context;
   if (t->tile_rows == 0) return;
-  int64_t blocks = count_of_blocks(t), groups = (blocks + GROUP - 1) / GROUP;
+  int64_t blocks = count_of_blocks(t);
   if (!t->both) {
     run_blocks(t, blocks, block_of_pieces);
     return;
   }
   run_blocks(t, blocks, start_both);
-  for (t->first = 0; t->first < groups; t->first++) run_blocks(t, groups, meet);
+  for (t->first = 0; t->first < blocks; t->first++) run_blocks(t, blocks, meet);
   run_blocks(t, blocks, end_both);
 }
 
