@@ -98,22 +98,16 @@ local function part(set, rows)
     labels = crun.int(labels), alphabets = set.alphabets:index_select(rows) }
 end
 
---- Two sets that share no alphabet: `number` alphabets, chosen by seed, are held out. Returns the
--- rest, those held out, and their names.
-function M.hold_out(set, number, seed)
+--- Two sets that share no alphabet: the rest, and the number-th alphabet (they are gone through in
+-- turn), held out; and its name.
+function M.hold_out(set, number)
   local all = crun.unique(set.alphabets):totable()
-  crun.rng(seed, "strokes.hold_out"):shuffle(all)
-  local held, names = {}, {}
-  for i = 1, number do
-    held[all[i]] = true
-    names[i] = set.names and set.names[all[i]] or "alphabet " .. all[i]
-  end
-  local rest, out = {}, {}
+  local held, rest, out = all[(number - 1) % #all + 1], {}, {}
   for row, alphabet in ipairs(set.alphabets:totable()) do
-    local to = held[alphabet] and out or rest
+    local to = alphabet == held and out or rest
     to[#to + 1] = row
   end
-  return part(set, rest), part(set, out), table.concat(names, ", ")
+  return part(set, rest), part(set, out), set.names and set.names[held] or "alphabet " .. held
 end
 
 -- ---- encoders -----------------------------------------------------------------------------------
