@@ -20,7 +20,7 @@ local cfg = crun.config {
   prototypes = { 10.0, help = "scale of cosines to the mean of two other images of a character" },
   augment   = { rotation = 15.0, shift = 0.08, scale = 0.2 },
   lr        = 2e-3,
-  steps     = { 300, least = 1 },
+  steps     = { 300, least = 2 },
   seed      = 1,
   seeds     = { 3, least = 1, help = "how many trainings of each" },
   quick     = false,

@@ -18,7 +18,7 @@ local cfg = crun.config {
   loss      = { temperature = 0.1 },
   augment   = { rotation = 20.0, shift = 0.1, scale = 0.25 },
   lr        = 2e-3,
-  steps     = { 600, least = 1 },
+  steps     = { 600, least = 2 },
   views     = { 10, least = 1, help = "changed views of a test image that share its embedding" },
   seed      = 1,
   seeds     = { 3, least = 1, help = "how many trainings" },

@@ -19,7 +19,7 @@ local cfg = crun.config {
   augment   = { order = 0.5, reverse = 0.3, linear = 0.15, bend = 0.1, shift = 0.1 },
   gamma     = { 0.01, help = "softness of soft-DTW; points lie in a square of side 2" },
   lr        = 2e-3,
-  train     = { 400, least = 1, help = "steps of training, of each encoder" },
+  train     = { 400, least = 2, help = "steps of training, of each encoder" },
   views     = { 8, least = 1, help = "changed views of a drawing that share its embedding" },
   tasks     = { 20, least = 1, help = "one-shot tasks of a test" },
   seed      = 1,
