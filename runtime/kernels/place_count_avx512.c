@@ -71,7 +71,7 @@ static inline int64_t compare(cr_places *p, int64_t found, const uint8_t *open,
                               uint8_t *place, int64_t held) {
   const __m512i one = _mm512_set1_epi32(1);
   __m512 bounds[8];                               /* what lies behind the last is not looked at */
-  for (int i = 0; i < 8; i++) bounds[i] = _mm512_loadu_ps(p->bound + 16 * i);
+  for (int i = 0; i < 8; i++) bounds[i] = _mm512_loadu_ps(p->bound + (16 * i <= p->k ? 16 * i : 0));
   for (int64_t l = 0; l < found; l += 16) {
     __mmask16 some = (__mmask16)first(found - l), above;
     __m512i j = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(open + l)));
@@ -99,12 +99,12 @@ static inline int64_t compare(cr_places *p, int64_t found, const uint8_t *open,
 }
 
 void cr_places_wide_count(cr_places *p, int64_t n, const real *v, const int64_t *tag) {
-  const __m512i *table = (const __m512i *)p->wide, numbers = _mm512_set_epi8(
+  const __m512i numbers = _mm512_set_epi8(
       63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42,
       41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19,
       18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  __m512i t0 = _mm512_loadu_si512(table), t1 = _mm512_loadu_si512(table + 1);
-  __m512i t2 = _mm512_loadu_si512(table + 2), t3 = _mm512_loadu_si512(table + 3);
+  __m512i t0 = _mm512_loadu_si512(p->wide), t1 = _mm512_loadu_si512(p->wide + 64);
+  __m512i t2 = _mm512_loadu_si512(p->wide + 128), t3 = _mm512_loadu_si512(p->wide + 192);
   int32_t copy[COPIES][MOST + LANES] __attribute__((aligned(64)));
   for (int64_t i = 0; i <= p->k; i += LANES)
     for (int64_t l = 0; l < COPIES; l++)
