@@ -199,6 +199,90 @@ describe("a conv_block", function()
   end)
 end)
 
+describe("a residual_block", function()
+  local names = { "x", "shortcut", "w1", "w2", "gamma1", "gamma2", "beta1", "beta2" }
+  local function draw_pair(B, H, W, C, O, with)
+    local rng = crun.rng(13, "pair")
+    local function r(...) return crun.randn(rng, ...) end
+    local t = { x = r(B, H, W, C), w1 = r(O, C, 3, 3) * 0.2, w2 = r(O, O, 3, 3) * 0.2,
+      mean1 = r(O), mean2 = r(O), var1 = crun.rand(rng, O), var2 = crun.rand(rng, O) }
+    if with.affine then
+      t.gamma1, t.gamma2, t.beta1, t.beta2 = r(O), r(O), r(O), r(O)
+    end
+    if with.shortcut then t.shortcut = r(B, with.shortcut[1], with.shortcut[2], O) end
+    return t
+  end
+  local function pair(t, o)
+    return crun.residual_block(t.x, t.shortcut, t.w1, t.w2, t.gamma1, t.gamma2, t.beta1, t.beta2,
+      t.mean1, t.mean2, t.var1, t.var2, o)
+  end
+  local function blocks(t, o)
+    local a = crun.conv_block(t.x, t.w1, nil, t.gamma1, t.beta1, t.mean1, t.var1, nil,
+      { padding = o.padding, stride = o.stride, activation = "relu" })
+    return crun.conv_block(a, t.w2, nil, t.gamma2, t.beta2, t.mean2, t.var2, t.shortcut or t.x,
+      { padding = 1, activation = "relu" })
+  end
+  local function result(f, t, o, wanted)
+    local own, all = {}, {}
+    for name, tensor in pairs(t) do own[name] = tensor:clone() end
+    for _, name in ipairs(names) do
+      if own[name] and wanted(name) then own[name]:requires_grad_() end
+    end
+    all.out = f(own, o)
+    all.out:backward(crun.randn(crun.rng(12, "g"), all.out:shape()))
+    for _, name in ipairs(names) do
+      if own[name] and wanted(name) then all[name] = own[name]:grad() end
+    end
+    for _, name in ipairs { "mean1", "mean2", "var1", "var2" } do all[name] = own[name] end
+    return all
+  end
+  local cases_of_pairs = {
+    { "x around", { 3, 9, 10, 16, 16, { affine = true } }, { padding = 1 } },
+    { "x around, few channels", { 3, 9, 10, 5, 5, { affine = true } }, { padding = 1 } },
+    { "a stride", { 3, 9, 10, 16, 32, { affine = true, shortcut = { 5, 5 } } },
+      { padding = 1, stride = 2 } },
+    { "no padding, no weights of the norm", { 2, 9, 8, 16, 16, { shortcut = { 7, 6 } } }, {} },
+  }
+  for _, case in ipairs(cases_of_pairs) do
+    local t, o = draw_pair(table.unpack(case[2])), case[3]
+    it("is two blocks: " .. case[1], function()
+      for _, wanted in ipairs {
+        function() return true end,
+        function(name) return name ~= "x" and name ~= "shortcut" end,
+        function(name) return name == "x" or name == "shortcut" end,
+        function(name) return name == "w1" end,
+      } do
+        local want, got = result(blocks, t, o, wanted), result(pair, t, o, wanted)
+        for key, tensor in pairs(want) do near(got[key], tensor, key, 5e-5) end
+      end
+      local _ <close> = crun.no_grad()
+      near(pair(t, o), blocks(t, o), "without gradients")
+    end)
+    it("has the same bits for 1 and 2 threads: " .. case[1], function()
+      local before, results = crun.threads(), {}
+      for threads = 1, 2 do
+        crun.threads(threads)
+        results[threads] = result(pair, t, o, function() return true end)
+      end
+      crun.threads(before)
+      for key, tensor in pairs(results[1]) do
+        assert.equal(0, largest(tensor - results[2][key]), key)
+      end
+    end)
+  end
+  it("says what does not fit", function()
+    local t = draw_pair(2, 4, 4, 3, 3, {})
+    assert.equal("residual_block: the shortcut must be [2, 2, 2, 3], got [2, 4, 4, 3]",
+      message(pair, t, {}))
+    t.w2 = crun.zeros(3, 3, 2, 3)
+    assert.equal("residual_block: weight2 must have windows of odd sides, got [3, 3, 2, 3]",
+      message(pair, t, { padding = 1 }))
+    t = draw_pair(1, 1, 1, 3, 3, {})
+    assert.equal("residual_block: needs 2 values or more of each filter, got x of shape [1, 1, 1, 3]",
+      message(pair, t, { padding = 1 }))
+  end)
+end)
+
 describe("a Sequential", function()
   local function make(fuse, channels)
     nn.seed(3)
@@ -266,7 +350,7 @@ end)
 describe("a ResNet", function()
   it("is its layers", function()
     nn.seed(2)
-    local net = nn.ResNet { depth = 8, widths = { 4, 6, 8 } }
+    local net = nn.ResNet { depth = 8, widths = { 4, 6, 16 } }
     local function layers(x)
       x = net.stem[2](net.stem[1](x)):relu()
       for _, stage in ipairs(net.stages) do
@@ -287,7 +371,7 @@ describe("a ResNet", function()
       result[1] = y
       for i, p in ipairs((net:parameters())) do result[i + 1] = p:grad():clone() end
     end
-    assert.same({ 5, 8 }, got[1]:shape())
+    assert.same({ 5, 16 }, got[1]:shape())
     for i, tensor in ipairs(want) do near(got[i], tensor, "number " .. i, 1e-4) end
     net:eval()
     near(net(x), layers(x), "in evaluation")

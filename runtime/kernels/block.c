@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/block_room.h"
 #include "kernels/block_thin.h"
 #include "kernels/conv_ready.h"
 
@@ -23,14 +24,6 @@ typedef struct plan {
   uint8_t *winner;
 } plan;
 
-typedef struct room { unsigned char *base; size_t bytes; } room;
-
-static void *take(room *r, int64_t n, size_t size) {
-  void *at = r->base == NULL ? NULL : r->base + r->bytes;
-  r->bytes += ((size_t)n * size + 63) & ~(size_t)63;
-  return at;
-}
-
 static bool is_pair(const int64_t *pair, int64_t n) { return pair[0] == n && pair[1] == n; }
 
 static plan plan_of(const cr_block_call *c) {
@@ -43,7 +36,9 @@ static plan plan_of(const cr_block_call *c) {
            is_pair(w->stride, 1) && w->padding[0] <= 1 && w->padding[1] <= 1;
   p.folded = c->normed && !training && !p.thin;
   p.ready = !c->backward && !training && !p.thin;
-  p.follows = p.ready && !c->residual && (c->relu || c->pool) && cr_conv_nhwc_follows(&p.conv);
+  p.follows = p.ready && !c->residual && (c->relu || c->pool) &&
+              cr_conv_nhwc_fuses(&p.conv, CR_CONV_FORWARD);
+  if (p.follows) p.conv.relu = c->relu, p.conv.pool = c->pool;
   p.keep_y = (training || c->pool) && !p.thin && !p.follows;
   p.norm = (cr_block_norm){ .channels = c->conv.filters,
                             .count = c->conv.images * w->out[0] * w->out[1],
@@ -220,7 +215,6 @@ void cr_block_run(const cr_block_call *c, void *kept, void *scratch) {
   const void *ready = f.ready;
   if (ready != NULL) cr_conv_nhwc_ready(&p.conv, weight, f.ready);
   else if (p.ready) ready = cr_conv_ready_find(&p.conv, weight, f.fold);
-  cr_conv_after after = { p.follows && c->relu, p.follows && c->pool };
   const cr_window *w = &p.conv.window;
   int64_t in = w->in[0] * w->in[1] * p.conv.channels, n = p.conv.filters;
   int64_t image = w->out[0] * w->out[1] * n;
@@ -231,7 +225,7 @@ void cr_block_run(const cr_block_call *c, void *kept, void *scratch) {
     some.images = p.conv.images - at < p.chunk ? p.conv.images - at : p.chunk;
     real *out = c->out + at * image_out, *y = p.keep_y ? p.y : out;
     double *sums = p.norm.training ? f.sums : NULL;
-    if (ready) cr_conv_nhwc_forward_ready(&some, c->x + at * in, ready, bias, y, after, f.conv);
+    if (ready) cr_conv_nhwc_forward_ready(&some, c->x + at * in, ready, bias, y, f.conv);
     else cr_conv_nhwc_forward(&some, c->x + at * in, weight, bias, y, sums, f.conv);
     if (plain) continue;
     if (!mapped) {

@@ -20,10 +20,18 @@
  * that cannot do a shape gives way to one that can. */
 typedef enum { CR_CONV_AUTO, CR_CONV_DIRECT, CR_CONV_WINOGRAD, CR_CONV_COLUMNS } cr_conv_algorithm;
 
+/* What x goes through as it is read, channel by channel: max((x - mean) scale + shift, 0), batch
+ * norm and ReLU of the layer before. scale NULL: nothing. */
+typedef struct cr_conv_map { const real *mean, *scale, *shift; } cr_conv_map;
+
 typedef struct cr_conv {
   int64_t images, channels, filters, groups;
   cr_window window;
   cr_conv_algorithm algorithm;
+  /* what is done on the way, only where cr_conv_nhwc_fuses (conv_nhwc.h) */
+  cr_conv_map map;                      /* x, in forward and in the gradient for the weights */
+  bool relu, pool;                      /* of y: max(y, 0), the largest of 2 x 2 places */
+  bool add;                             /* the gradient for x is added to gx */
 } cr_conv;
 
 /* Whether channels and filters make groups, `seen` channels for each filter */

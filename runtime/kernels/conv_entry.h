@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/real.h"
+#include "kernels/conv.h"
 
 /* Whether a result [elements / filters, filters] is written past the caches: it would not stay in
  * them, and its old contents need not be read (15 to 20 % of the time of a layer of 8 MB).
@@ -29,7 +30,9 @@ typedef struct cr_winograd {
   const real *u;                        /* the transformed weights, panel by panel */
   real *y;
   bool stream;                          /* cr_conv_streams of y */
-  bool relu, pool;                      /* y is the ReLU, the largest of 2 x 2 places, of that */
+  cr_conv_map map;                      /* of x, as cr_conv */
+  bool add;                             /* to y as it is */
+  bool relu, pool;                      /* as cr_conv */
   real *v;                              /* NULL, or the transformed tiles [36][v_step] */
   int64_t v_step;
 } cr_winograd;

@@ -83,14 +83,14 @@ size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass) {
   return cr_conv_columns_scratch(v, pass);
 }
 
-bool cr_conv_nhwc_follows(const cr_conv *v) {
-  return cr_conv_choose(v, CR_CONV_FORWARD) == CR_CONV_WINOGRAD;
+bool cr_conv_nhwc_fuses(const cr_conv *v, cr_conv_pass pass) {
+  return cr_conv_choose(v, pass) == CR_CONV_WINOGRAD;
 }
 
 static void convolve(const cr_conv *v, const real *x, const void *ready, const real *bias, real *y,
-                     double *sums, cr_conv_after after, void *scratch) {
+                     double *sums, void *scratch) {
   switch (cr_conv_choose(v, CR_CONV_FORWARD)) {
-    case CR_CONV_WINOGRAD: cr_winograd_forward(v, x, ready, bias, y, sums, after, scratch); return;
+    case CR_CONV_WINOGRAD: cr_winograd_forward(v, x, ready, bias, y, sums, scratch); return;
     case CR_CONV_DIRECT: cr_conv_direct_forward(v, x, ready, bias, y, sums, scratch); return;
     default: break;
   }
@@ -105,12 +105,12 @@ static void convolve(const cr_conv *v, const real *x, const void *ready, const r
 void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
                           real *y, double *sums, void *scratch) {
   cr_conv_nhwc_ready(v, weight, scratch);
-  convolve(v, x, scratch, bias, y, sums, (cr_conv_after){ 0 }, (char *)scratch + ready_part(v));
+  convolve(v, x, scratch, bias, y, sums, (char *)scratch + ready_part(v));
 }
 
 void cr_conv_nhwc_forward_ready(const cr_conv *v, const real *x, const void *ready,
-                                const real *bias, real *y, cr_conv_after after, void *scratch) {
-  convolve(v, x, ready, bias, y, NULL, after, scratch);
+                                const real *bias, real *y, void *scratch) {
+  convolve(v, x, ready, bias, y, NULL, scratch);
 }
 
 void cr_conv_nhwc_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,

@@ -23,8 +23,6 @@
 #include <stddef.h>
 #include "kernels/conv.h"
 
-typedef struct cr_conv_after { bool relu, pool; } cr_conv_after;
-
 /* What forward writes and, where given, sums[o] and sums[filters + o]: the sum over images and
  * positions of y[.., o] (its bias included) and of its square, in double, in a fixed order. */
 void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, const real *bias,
@@ -34,11 +32,7 @@ void cr_conv_nhwc_forward(const cr_conv *v, const real *x, const real *weight, c
 size_t cr_conv_nhwc_ready_bytes(const cr_conv *v);
 void cr_conv_nhwc_ready(const cr_conv *v, const real *weight, void *ready);
 void cr_conv_nhwc_forward_ready(const cr_conv *v, const real *x, const void *ready,
-                                const real *bias, real *y, cr_conv_after after, void *scratch);
-
-/* What may follow on the way to y: max(., 0), the largest of 2 x 2 places [images, out / 2, out /
- * 2, filters]. Only where cr_conv_nhwc_follows. */
-bool cr_conv_nhwc_follows(const cr_conv *v);
+                                const real *bias, real *y, void *scratch);
 void cr_conv_nhwc_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
                          void *scratch);
 void cr_conv_nhwc_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gw,
@@ -50,6 +44,10 @@ size_t cr_conv_nhwc_scratch(const cr_conv *v, cr_conv_pass pass);
 /* The way this shape goes: v->algorithm where it can do the shape, else what costs least. Never
  * CR_CONV_AUTO. */
 cr_conv_algorithm cr_conv_choose(const cr_conv *v, cr_conv_pass pass);
+
+/* Whether this pass heeds what cr_conv says is done on the way. With v->pool y is [images, out / 2,
+ * out / 2, filters]; sums are not taken of a y that ReLU or pooling made. */
+bool cr_conv_nhwc_fuses(const cr_conv *v, cr_conv_pass pass);
 
 /* For the ways: sums [2 filters] = part [blocks][2 filters], added up in order */
 void cr_conv_add_parts(int64_t blocks, int64_t filters, const double *part, double *sums);

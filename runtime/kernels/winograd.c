@@ -54,6 +54,8 @@ static job job_of(const cr_conv *v, cr_conv_pass pass) {
   cr_winograd *w = &j.w;
   w->channels = back ? v->filters : v->channels;
   w->filters = back ? v->channels : v->filters;
+  if (back) w->add = v->add;
+  else w->map = v->map, w->relu = v->relu, w->pool = v->pool;
   for (int s = 0; s < 2; s++) {
     w->in[s] = back ? c->out[s] : c->in[s];
     w->out[s] = back ? c->in[s] : c->out[s];
@@ -132,7 +134,7 @@ static void shared_block(void *context, int64_t block, int worker) {
 
 static void convolve(job *j, int64_t images, real *tiles) {
   cr_winograd *w = &j->w;
-  w->stream = !w->pool &&
+  w->stream = !w->pool && !w->add &&
               cr_conv_streams(w->y, images * w->out[0] * w->out[1] * w->filters, w->filters);
   if (j->shared) {
     w->v = tiles;
@@ -149,10 +151,9 @@ void cr_winograd_ready(const cr_conv *v, const real *weight, void *ready) {
 }
 
 void cr_winograd_forward(const cr_conv *v, const real *x, const void *ready, const real *bias,
-                         real *y, double *sums, cr_conv_after after, void *scratch) {
+                         real *y, double *sums, void *scratch) {
   job j = job_of(v, CR_CONV_FORWARD);
   j.w.x = x, j.w.bias = bias, j.w.y = y, j.w.u = ready;
-  j.w.relu = after.relu, j.w.pool = after.pool;
   if (sums != NULL) j.part = (double *)(void *)((char *)scratch + tile_bytes(&j));
   convolve(&j, v->images, scratch);
   if (sums != NULL) cr_conv_add_parts(j.blocks, v->filters, j.part, sums);

@@ -28,7 +28,7 @@ size_t cr_winograd_scratch(const cr_conv *v, cr_conv_pass pass);
 size_t cr_winograd_ready_bytes(const cr_conv *v);
 void cr_winograd_ready(const cr_conv *v, const real *weight, void *ready);
 void cr_winograd_forward(const cr_conv *v, const real *x, const void *ready, const real *bias,
-                         real *y, double *sums, cr_conv_after after, void *scratch);
+                         real *y, double *sums, void *scratch);
 void cr_winograd_grad_x(const cr_conv *v, const real *weight, const real *gy, real *gx,
                         void *scratch);
 void cr_winograd_grad_weight(const cr_conv *v, const real *x, const real *gy, real *gw,

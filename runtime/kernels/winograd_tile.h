@@ -96,35 +96,71 @@ static inline place place_of(const cr_winograd *w, int64_t tile_number) {
   return (place){ line / w->down, line % w->down * 4, tile_number % w->across * 4 };
 }
 
-/* v[point * step + c] = B^T x B of one tile, channels c0 .. c1-1 */
+/* at[side * i + j]: where the pixel at place + (i, j) begins in an image of channels c on, or
+ * `beyond`. Chosen without branches: a tile of few channels costs no more than its pointers. */
+static inline __attribute__((always_inline)) void
+pixels(const int side, const real *image, int64_t channels, const int64_t size[2], int64_t row,
+       int64_t column, const real *beyond, const real **at) {
+  for (int i = 0; i < side; i++)
+    for (int j = 0; j < side; j++) {
+      bool inside = (row + i >= 0) & (row + i < size[0]) & (column + j >= 0) &
+                    (column + j < size[1]);
+      int64_t from = ((row + i) * size[1] + column + j) * channels;
+      at[side * i + j] = inside ? image + from : beyond;
+    }
+}
+
+/* B^T x B of a vector of channels at c */
+static inline __attribute__((always_inline)) void
+input_points(const real *const *at, int64_t c, real *v, int64_t step) {
+  /* half of the lines at a time: 18 values fit the registers, 36 do not */
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; half++) {
+    vector d[18];
+#pragma GCC unroll 6
+    for (int j = 0; j < 6; j++)
+      half_line(half, d + j, load(at[(half ? 30 : 0) + j] + c), load(at[6 + j] + c),
+                load(at[12 + j] + c), load(at[18 + j] + c), load(at[24 + j] + c));
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++) {
+      const vector *l = d + 6*i;
+      real *to = v + 6 * (3*half + i) * step;
+      vector e[6];
+      input_line(e, 1, l[0], l[1], l[2], l[3], l[4], l[5]);
+      for (int j = 0; j < 6; j++) store(to + j*step, e[j]);
+    }
+  }
+}
+
+/* A NaN is larger than any number. */
+static inline vector larger(vector a, vector b) {
+  __typeof__(a > b) b_wins = (b > a) | (b != b);
+  return (vector)((b_wins & (__typeof__(b_wins))b) | (~b_wins & (__typeof__(b_wins))a));
+}
+
+/* v[point * step + c] = B^T x B of one tile, channels c0 .. c1-1, x mapped first */
 static void input_tile(const cr_winograd *w, int64_t number, int64_t c0, int64_t c1, real *v,
                        int64_t step) {
   place p = place_of(w, number);
   const real *at[POINTS], *image = w->x + p.image * w->in[0] * w->in[1] * w->channels + c0;
-  for (int i = 0; i < 6; i++)
-    for (int j = 0; j < 6; j++) {
-      int64_t row = p.row - w->padding[0] + i, column = p.column - w->padding[1] + j;
-      bool inside = row >= 0 && row < w->in[0] && column >= 0 && column < w->in[1];
-      at[6*i + j] = inside ? image + (row * w->in[1] + column) * w->channels : outside;
+  pixels(6, image, w->channels, w->in, p.row - w->padding[0], p.column - w->padding[1], outside,
+         at);
+  if (w->map.scale == NULL) {
+    for (int64_t c = 0; c < c1 - c0; c += LANES) input_points(at, c, v + c, step);
+    return;
+  }
+  real mapped[POINTS * LANES] __attribute__((aligned(64)));
+  const real *from[POINTS];
+  for (int k = 0; k < POINTS; k++) from[k] = mapped + k*LANES;
+  for (int64_t c = 0; c < c1 - c0; c += LANES) {
+    vector mean = load(w->map.mean + c0 + c), scale = load(w->map.scale + c0 + c), none = { 0 };
+    vector shift = load(w->map.shift + c0 + c);
+    for (int k = 0; k < POINTS; k++) {
+      vector x = larger(none, (load(at[k] + c) - mean) * scale + shift);
+      store(mapped + k*LANES, at[k] == outside ? none : x);
     }
-  /* half of the lines at a time: 18 values fit the registers, 36 do not */
-  for (int64_t c = 0; c < c1 - c0; c += LANES)
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; half++) {
-      vector d[18];
-#pragma GCC unroll 6
-      for (int j = 0; j < 6; j++)
-        half_line(half, d + j, load(at[(half ? 30 : 0) + j] + c), load(at[6 + j] + c),
-                  load(at[12 + j] + c), load(at[18 + j] + c), load(at[24 + j] + c));
-#pragma GCC unroll 3
-      for (int i = 0; i < 3; i++) {
-        const vector *l = d + 6*i;
-        real *to = v + 6 * (3*half + i) * step + c;
-        vector e[6];
-        input_line(e, 1, l[0], l[1], l[2], l[3], l[4], l[5]);
-        for (int j = 0; j < 6; j++) store(to + j*step, e[j]);
-      }
-    }
+    input_points(from, 0, v + c, step);
+  }
 }
 
 /* v[point * step + o] = A gy A^T of one tile, filters o0 .. o1-1 */
@@ -132,12 +168,7 @@ static void gradient_tile(const cr_winograd *w, int64_t number, int64_t o0, int6
                           int64_t step) {
   place p = place_of(w, number);
   const real *at[16], *image = w->gy + p.image * w->out[0] * w->out[1] * w->filters + o0;
-  for (int i = 0; i < 4; i++)
-    for (int j = 0; j < 4; j++) {
-      int64_t row = p.row + i, column = p.column + j;
-      bool inside = row < w->out[0] && column < w->out[1];
-      at[4*i + j] = inside ? image + (row * w->out[1] + column) * w->filters : outside;
-    }
+  pixels(4, image, w->filters, w->out, p.row, p.column, outside, at);
   for (int64_t o = 0; o < o1 - o0; o += LANES) {
     vector d[24];
 #pragma GCC unroll 4
@@ -152,12 +183,6 @@ static void gradient_tile(const cr_winograd *w, int64_t number, int64_t o0, int6
       for (int j = 0; j < 6; j++) store(v + (6*i + j) * step + o, e[j]);
     }
   }
-}
-
-/* A NaN is larger than any number. */
-static inline vector larger(vector a, vector b) {
-  __typeof__(a > b) b_wins = (b > a) | (b != b);
-  return (vector)((b_wins & (__typeof__(b_wins))b) | (~b_wins & (__typeof__(b_wins))a));
 }
 
 /* What one tile, `wide` filters from o on, hands on after ReLU and pooling */
@@ -220,6 +245,7 @@ static void output_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t
         if (j >= broad) break;
         e[j] += bias;
         if (w->relu) e[j] = larger(none, e[j]);
+        if (w->add) e[j] += load(y + i*line + j * w->filters + l);
         put(y + i*line + j * w->filters + l, e[j], w->stream);
         sum += e[j], squares += e[j] * e[j];
       }

@@ -54,6 +54,20 @@ function M.block(x, conv, norm, residual, relu, pool)
       momentum = norm and norm.momentum, eps = norm and norm.eps }))
 end
 
+--- relu(norm2(conv2(relu(norm1(conv1(x))))) + shortcut), shortcut nil for x: in training one
+-- operator that does not keep what is between the convolutions.
+function M.residual(x, conv1, norm1, conv2, norm2, shortcut)
+  local alike = norm1.training and norm2.training and norm1.momentum == norm2.momentum and
+    norm1.eps == norm2.eps
+  if not alike then
+    return M.block(M.block(x, conv1, norm1, nil, true), conv2, norm2, shortcut or x, true)
+  end
+  return M.handed(crun.residual_block(M.innermost(x), shortcut and M.innermost(shortcut),
+    conv1.weight, conv2.weight, norm1.weight, norm2.weight, norm1.bias, norm2.bias,
+    norm1.running_mean, norm2.running_mean, norm1.running_var, norm2.running_var,
+    { stride = conv1.stride, padding = conv1.padding, momentum = norm1.momentum, eps = norm1.eps }))
+end
+
 local function is_pair(list, n) return list[1] == n and list[2] == n end
 
 -- a layer that is of this class and does what the class does

@@ -32,9 +32,8 @@ return function(nn)
   end
 
   function BasicBlock:forward(x)
-    local y = fusion.block(x, self.conv1, self.bn1, nil, true)
-    local around = self.shortcut and self.shortcut(x) or x
-    return fusion.block(y, self.conv2, self.bn2, around, true)
+    return fusion.residual(x, self.conv1, self.bn1, self.conv2, self.bn2,
+      self.shortcut and self.shortcut(x))
   end
 
   function BasicBlock:describe()
