@@ -53,8 +53,8 @@ function M.changed(train, rows, cfg, step)
 end
 
 --- A network (study.convnet) trained on P x K batches with a criterion of embeddings and labels. cfg:
--- size, widths, embedding, batch = { people =, images = }, augment, lr, steps, quick. opts: more of
--- study.fit.
+-- size, widths, embedding, batch = { people =, images = }, augment, lr, steps, quick. opts: from, a
+-- network whose weights are the start; and more of study.fit.
 function M.trained(train, criterion, cfg, seed, opts)
   crun.nn.seed(seed)
   local net = study.convnet { size = cfg.size, widths = cfg.widths, embedding = cfg.embedding }
@@ -66,6 +66,8 @@ function M.trained(train, criterion, cfg, seed, opts)
       return criterion(net(x), train.labels:index_select(rows))
     end }
   for name, value in pairs(opts or {}) do o[name] = value end
+  if o.from then net:load((o.from:state())) end
+  o.from = nil
   study.fit(o)
   return net
 end
