@@ -55,7 +55,7 @@ static void counts_are_those_of_comparing_all(void **state) {
     for (int64_t steps = 1; steps < 1 << 24; steps *= 37) agree(bounds[i], 3000, steps, false);
     agree(bounds[i], 3000, 100, true);
   }
-  agree(40000, 2000, 1 << 20, false);             /* more than 15 bits number, more cells than 16 do */
+  agree(40000, 2000, 1 << 20, false);             /* their places do not fit 15 bits */
   agree(40000, 2000, 3, false);
 }
 
