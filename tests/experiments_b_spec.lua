@@ -102,6 +102,36 @@ describe("study", function()
   end)
 end)
 
+describe("study.digits", function()
+  it("gives other writers, or disjoint parts of MNIST, by the seed", function()
+    local digits = require "crun.study.digits"
+    local cfg = { data = "generated", writers = { train = 3, test = 2 } }
+    local train, test = digits.load(cfg, 1)
+    assert.same({ 30, 20 }, { #train.labels, #test.labels })
+    assert.same({ 1, 10 }, { train.labels:amin():item(), train.labels:amax():item() })
+    assert.is_false(crun.allclose(train.images:real(), digits.load(cfg, 2).images:real()))
+
+    local folder, pixels, labels = crun.io.tmpdir(), {}, {}       -- image i has the grey i
+    for i = 1, 30 do pixels[i], labels[i] = string.char(i):rep(4), string.char(i % 10) end
+    crun.io.write_file(folder .. "/t10k-images-idx3-ubyte",
+      string.pack(">I4I4I4I4", 0x803, 30, 2, 2) .. table.concat(pixels))
+    crun.io.write_file(folder .. "/t10k-labels-idx1-ubyte",
+      string.pack(">I4I4", 0x801, 30) .. table.concat(labels))
+    train, test = digits.load({ data = folder, train = 100 }, 1)
+    crun.io.remove_tree(folder)
+    local seen = {}
+    for _, part in ipairs { train, test } do
+      for i, image in ipairs(part.images:totable()) do
+        local grey = image[1][1][1]
+        assert.equal(grey % 10 + 1, part.labels[i])
+        assert.is_nil(seen[grey])
+        seen[grey] = true
+      end
+    end
+    assert.same({ 20, 10 }, { #train.labels, #test.labels })
+  end)
+end)
+
 describe("language", function()
   it("makes texts whose relations are known", function()
     local one, two = language.generated { sentences = 50 }, language.generated { sentences = 50 }
