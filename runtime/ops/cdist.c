@@ -11,6 +11,7 @@
 
 #include "autograd/op.h"
 #include "base/pool.h"
+#include "base/region.h"
 #include "kernels/pair_dist.h"
 
 enum { X, Y };
@@ -29,10 +30,6 @@ static const cr_option options[] = {
   { 0 }
 };
 
-static size_t aligned(int64_t count, size_t each) {
-  return ((size_t)count * each + 63) & ~(size_t)63;
-}
-
 /* Scratch of both directions: the centred rows and their squared norms; of backward: coefficients
  * and sums too. */
 typedef struct work {
@@ -46,35 +43,28 @@ typedef struct work {
 
 static bool is_same(const cr_call *c) { return c->in[Y] == NULL || c->in[Y] == c->in[X]; }
 
-/* The next `bytes` of base; with base NULL they are only counted. */
-static void *take(unsigned char *base, size_t *used, size_t bytes) {
-  void *p = base != NULL ? base + *used : NULL;
-  *used += bytes;
-  return p;
-}
-
 static size_t lay_out(const cr_call *c, work *k, void *scratch, bool backward) {
-  size_t used = 0;
+  cr_region r = { .base = scratch };
   bool same = is_same(c);
   int64_t N = c->dim['N'], M = same ? N : c->dim['M'], D = c->dim['D'];
   double p = c->option[P];
   *k = (work){ 0 };
-  k->x = take(scratch, &used, aligned(N * D, sizeof(real)));
-  k->y = same ? k->x : take(scratch, &used, aligned(M * D, sizeof(real)));
-  k->xx = take(scratch, &used, aligned(N, sizeof(real)));
-  k->yy = same ? k->xx : take(scratch, &used, aligned(M, sizeof(real)));
-  k->mean = take(scratch, &used, aligned(D, sizeof(real)));
-  k->mode = take(scratch, &used, aligned(N, sizeof(cr_pairs_mode)));
+  k->x = cr_take(&r, N * D, sizeof(real));
+  k->y = same ? k->x : cr_take(&r, M * D, sizeof(real));
+  k->xx = cr_take(&r, N, sizeof(real));
+  k->yy = same ? k->xx : cr_take(&r, M, sizeof(real));
+  k->mean = cr_take(&r, D, sizeof(real));
+  k->mode = cr_take(&r, N, sizeof(cr_pairs_mode));
   if (backward) {
-    k->w = take(scratch, &used, aligned(N * M, sizeof(real)));
-    k->sx = take(scratch, &used, aligned(N, sizeof(double)));
-    k->sy = same ? k->sx : take(scratch, &used, aligned(M, sizeof(double)));
+    k->w = cr_take(&r, N * M, sizeof(real));
+    k->sx = cr_take(&r, N, sizeof(double));
+    k->sy = same ? k->sx : cr_take(&r, M, sizeof(double));
   }
   k->pairs = (cr_pairs){ .metric = p == 2 ? CR_EUCLIDEAN : p == 1 ? CR_MANHATTAN : CR_MINKOWSKI,
                          .same = same, .p = p,
                          .rows = N, .columns = M, .width = D, .x = k->x, .y = k->y, .xx = k->xx,
                              .yy = k->yy };
-  return used;
+  return r.used;
 }
 
 static bool check(cr_call *c, cr_error *err) {
