@@ -7,7 +7,7 @@
 #include "kernels/winograd_tile.h"
 
 const cr_conv_kernels cr_conv_avx2 = {
-  WIDTH, winograd_weights, winograd_tiles, winograd_forward, winograd_products, winograd_fold,
+  WIDTH, winograd_weights, winograd_forward, winograd_products, winograd_fold,
   direct_weights, direct_forward, direct_products
 };
 #endif

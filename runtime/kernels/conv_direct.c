@@ -50,15 +50,19 @@ static void cut(job *j, int64_t images, int64_t most_blocks) {
   if (j->blocks > 0) j->blocks = parts(images * j->strips, j->strips_a_block);
 }
 
+static cr_direct forward_phase(const cr_conv *v) {
+  const cr_window *w = &v->window;
+  cr_direct d = { .channels = v->channels, .filters = v->filters };
+  for (int s = 0; s < 2; s++) {
+    d.in[s] = w->in[s], d.out[s] = d.size[s] = w->out[s], d.kernel[s] = w->kernel[s];
+    d.before[s] = w->padding[s], d.stride[s] = w->stride[s], d.spread[s] = 1;
+  }
+  return d;
+}
+
 static job forward_job(const cr_conv *v, int64_t most_blocks) {
   const cr_window *w = &v->window;
-  job j = { .phases = 1 };
-  cr_direct *d = &j.phase[0];
-  d->channels = v->channels, d->filters = v->filters;
-  for (int s = 0; s < 2; s++) {
-    d->in[s] = w->in[s], d->out[s] = d->size[s] = w->out[s], d->kernel[s] = w->kernel[s];
-    d->before[s] = w->padding[s], d->stride[s] = w->stride[s], d->spread[s] = 1;
-  }
+  job j = { .phases = 1, .phase = { forward_phase(v) } };
   int64_t line = w->kernel[1];
   j.from[0] = (cr_direct_weight){ .o_step = v->channels * w->kernel[0] * line,
                                   .c_step = w->kernel[0] * line, .i_step = line, .j_step = 1 };
@@ -116,7 +120,9 @@ bool cr_conv_direct_can(const cr_conv *v, cr_conv_pass pass) {
     if (pass == CR_CONV_GRAD_X && w->stride[s] > MOST_STRIDE) return false;
   }
   if (pass == CR_CONV_GRAD_WEIGHT && v->filters % 16 != 0) return false;
-  return job_of(v, pass).strip > 0;
+  if (pass == CR_CONV_GRAD_X) return grad_x_job(v).strip > 0;
+  cr_direct d = forward_phase(v);       /* a whole job costs more than some convolutions */
+  return strip_of(&d) > 0;
 }
 
 static int64_t weights_size(const cr_direct *d) {

@@ -33,8 +33,6 @@ typedef struct cr_winograd {
   cr_conv_map map;                      /* of x, as cr_conv */
   bool add;                             /* to y as it is */
   bool relu, pool;                      /* as cr_conv */
-  real *v;                              /* NULL, or the transformed tiles [36][v_step] */
-  int64_t v_step;
 } cr_winograd;
 
 /* Where weight[o, c] begins, and whether its nine places run backwards */
@@ -75,8 +73,6 @@ typedef struct cr_conv_kernels {
   /* u of one panel, channels c0 .. c1-1 */
   void (*winograd_weights)(const cr_winograd *w, const cr_winograd_weight *from, int64_t panel,
                            int64_t c0, int64_t c1, real *u);
-  /* v of tiles first .. end-1; past the last, that once more */
-  void (*winograd_tiles)(const cr_winograd *w, int64_t first, int64_t end);
   /* y of tiles first .. end-1, filters o0 .. o1-1, whole panels; part: NULL, or [2 filters] that
    * the sums of y and y^2 are added to */
   void (*winograd_forward)(const cr_winograd *w, int64_t first, int64_t end, int64_t o0, int64_t o1,

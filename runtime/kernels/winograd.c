@@ -1,6 +1,7 @@
 /* winograd.c - see winograd.h; the cutting of the work, winograd_tile.h has the loops
  *
- * Forward is cut into runs of tiles; few tiles are transformed once and then cut by filters. The
+ * Forward is cut into runs of tiles, and few tiles by filters: each thread then transforms all of
+ * them for itself, since a tile that another processor has transformed is slower to fetch. The
  * weights' gradient is cut into slabs of 64 channels by 64 filters, so that the 36 sums stay in the
  * second-level cache, and into runs of tiles, whose sums are added in order. All cuts depend on the
  * shape alone. */
@@ -14,17 +15,11 @@
 enum {
   SLAB = CR_WINOGRAD_SLAB, POINTS = CR_WINOGRAD_POINTS,
   TILES_A_BLOCK = 32, LEAST_TILES = 8, LEAST_BLOCKS = 4, MOST_BLOCKS = 64,    /* of forward */
-  SHARED_TILES = 2,                             /* transformed by one block, when they are few */
-  SHARED_PAD = 64 / sizeof(real),               /* keeps the 36 points out of each other's sets */
   PRODUCT_BLOCKS = 8                            /* of the weights' gradient, slabs times runs */
 };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t parts(int64_t n, int64_t of) { return (n + of - 1) / of; }
-
-static int64_t whole_groups(int64_t tiles) {
-  return parts(tiles, CR_DIRECT_GROUP) * CR_DIRECT_GROUP;
-}
 
 bool cr_winograd_can(const cr_conv *v) {
   const cr_window *w = &v->window;
@@ -41,7 +36,6 @@ typedef struct {
   cr_winograd_weight from;
   const cr_conv_kernels *kernels;
   int64_t blocks, tiles_a_block, groups, filters_a_group;
-  bool shared;                          /* tiles are transformed in a pass of its own */
   double *part;                         /* NULL, or 2 x filters a block */
   int64_t c_slabs, o_slabs, runs, tiles_a_run, run_size;
   real *u, *du, *gw;
@@ -65,13 +59,12 @@ static job job_of(const cr_conv *v, cr_conv_pass pass) {
   w->tiles = v->images * w->down * w->across;
   int64_t each = (w->tiles - 1) / (8 * LEAST_TILES) * LEAST_TILES + LEAST_TILES;
   j.blocks = least(parts(w->tiles, least(each, TILES_A_BLOCK)), MOST_BLOCKS);
-  j.shared = j.blocks < LEAST_BLOCKS;
-  if (j.shared) j.blocks = least(j.blocks, 1);
+  bool few = j.blocks < LEAST_BLOCKS;
+  if (few) j.blocks = least(j.blocks, 1);
   if (j.blocks > 8) j.blocks = j.blocks / 8 * 8;        /* even shares for 2, 4 and 8 threads */
   j.tiles_a_block = j.blocks == 0 ? 1 : parts(w->tiles, j.blocks);
   int64_t panels = parts(w->filters, j.kernels->width);
-  int64_t panels_a_group = parts(panels, j.shared ? least(LEAST_BLOCKS, panels) : 1);
-  w->v_step = whole_groups(w->tiles) * w->channels + SHARED_PAD;
+  int64_t panels_a_group = parts(panels, few ? least(LEAST_BLOCKS, panels) : 1);
   j.filters_a_group = panels_a_group * j.kernels->width;
   j.groups = parts(panels, panels_a_group);
   j.c_slabs = parts(w->channels, SLAB), j.o_slabs = parts(w->filters, SLAB);
@@ -82,17 +75,12 @@ static job job_of(const cr_conv *v, cr_conv_pass pass) {
 }
 
 static size_t weight_bytes(const job *j) { return (size_t)j->run_size * sizeof(real); }
-/* Never less for more images: what is left of a batch finds room where the whole did. */
-static size_t tile_bytes(const job *j) {
-  int64_t most = least(j->w.tiles, (LEAST_BLOCKS - 1) * LEAST_TILES);
-  return (size_t)(POINTS * (whole_groups(most) * j->w.channels + SHARED_PAD)) * sizeof(real);
-}
 
 size_t cr_winograd_scratch(const cr_conv *v, cr_conv_pass pass) {
   job j = job_of(v, pass);
   if (pass == CR_CONV_GRAD_WEIGHT) return (size_t)j.runs * weight_bytes(&j);
-  if (pass == CR_CONV_GRAD_X) return tile_bytes(&j) + weight_bytes(&j);
-  return tile_bytes(&j) + (size_t)(2 * j.blocks * j.w.filters) * sizeof(double);
+  if (pass == CR_CONV_GRAD_X) return weight_bytes(&j);
+  return (size_t)(2 * j.blocks * j.w.filters) * sizeof(double);
 }
 
 size_t cr_winograd_ready_bytes(const cr_conv *v) {
@@ -126,20 +114,10 @@ static void turn_weights(job *j) {
               weights_block, j);
 }
 
-static void shared_block(void *context, int64_t block, int worker) {
-  const job *j = context;
-  (void)worker;
-  j->kernels->winograd_tiles(&j->w, block * SHARED_TILES, (block + 1) * SHARED_TILES);
-}
-
-static void convolve(job *j, int64_t images, real *tiles) {
+static void convolve(job *j, int64_t images) {
   cr_winograd *w = &j->w;
   w->stream = !w->pool && !w->add &&
               cr_conv_streams(w->y, images * w->out[0] * w->out[1] * w->filters, w->filters);
-  if (j->shared) {
-    w->v = tiles;
-    cr_pool_run(whole_groups(w->tiles) / SHARED_TILES, shared_block, j);
-  }
   cr_pool_run(j->blocks * j->groups, forward_block, j);
 }
 
@@ -154,8 +132,8 @@ void cr_winograd_forward(const cr_conv *v, const real *x, const void *ready, con
                          real *y, double *sums, void *scratch) {
   job j = job_of(v, CR_CONV_FORWARD);
   j.w.x = x, j.w.bias = bias, j.w.y = y, j.w.u = ready;
-  if (sums != NULL) j.part = (double *)(void *)((char *)scratch + tile_bytes(&j));
-  convolve(&j, v->images, scratch);
+  if (sums != NULL) j.part = scratch;
+  convolve(&j, v->images);
   if (sums != NULL) cr_conv_add_parts(j.blocks, v->filters, j.part, sums);
 }
 
@@ -163,10 +141,10 @@ void cr_winograd_grad_x(const cr_conv *v, const real *weight, const real *gy, re
                         void *scratch) {
   job j = job_of(v, CR_CONV_GRAD_X);
   j.w.x = gy, j.w.y = gx;
-  j.w.u = j.u = (real *)(void *)((char *)scratch + tile_bytes(&j));
+  j.w.u = j.u = scratch;
   j.from = (cr_winograd_weight){ weight, 9, 9 * v->channels, true };
   turn_weights(&j);
-  convolve(&j, v->images, scratch);
+  convolve(&j, v->images);
 }
 
 static void products_block(void *context, int64_t block, int worker) {

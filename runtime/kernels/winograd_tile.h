@@ -298,12 +298,6 @@ static void point_products(const cr_winograd *w, int64_t tiles, const real *v, i
     }
 }
 
-static void winograd_tiles(const cr_winograd *w, int64_t first, int64_t end) {
-  int64_t C = w->channels;
-  for (int64_t t = first; t < end; t++)
-    input_tile(w, least(t, w->tiles - 1), 0, C, w->v + t*C, w->v_step);
-}
-
 static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, int64_t o0,
                              int64_t o1, double *part) {
   real room[ROOM] __attribute__((aligned(64)));
@@ -314,9 +308,9 @@ static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, i
   int64_t at_once = (end - first + turns - 1) / turns;
   for (int64_t t0 = first; t0 < end; t0 += at_once) {
     int64_t n = least(at_once, end - t0), tiles = round_up(n, GROUP);
-    int64_t v_step = w->v ? w->v_step : tiles * C + PAD, m_step = tiles * WIDTH + PAD;
-    real *v = w->v ? w->v + t0 * C : room, *m = room + POINTS * (tiles * C + PAD);
-    for (int64_t t = 0; t < tiles && w->v == NULL; t++)     /* the last again to fill the group */
+    int64_t v_step = tiles * C + PAD, m_step = tiles * WIDTH + PAD;
+    real *v = room, *m = room + POINTS * v_step;
+    for (int64_t t = 0; t < tiles; t++)          /* the last again to fill the group */
       input_tile(w, t0 + least(t, n - 1), 0, C, v + t*C, v_step);
     for (int64_t o = o0; o < o1; o += WIDTH) {
       int64_t wide = panel_width(w, o / WIDTH);
