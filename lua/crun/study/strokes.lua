@@ -192,16 +192,18 @@ end
 
 --- Rows of a set, each changed at random: its lines drawn in another order or begun at the other
 -- end, bent by two waves, and the whole mapped linearly near one of the eight turns and mirror
--- images of the square, and moved. Returns points, lengths and the number of the turn, 0 .. 7
--- (upright: all 0). A function of seed and step.
+-- images of the square, and moved. Drawings of a character share their turn. Returns points,
+-- lengths and the number of the turn, 0 .. 7 (upright: all 0). A function of seed and step.
 function M.changed(set, rows, cfg, seed, step, upright)
   local rng, o = crun.rng(seed, "strokes.changed", step), cfg.augment
   local N, T = #rows, set.points:size(2)
   local points, lengths = set.points:index_select(rows), set.lengths:index_select(rows)
   local downs = points:narrow(3, 3, 1):reshape(N, T):totable()
+  local labels, turn_of = set.labels:index_select(rows):totable(), {}
   local linear, turns, order, starts = {}, {}, {}, {}
   for i, n in ipairs(lengths:totable()) do
-    local turn = upright and 0 or rng:below(8) - 1
+    local turn = upright and 0 or turn_of[labels[i]] or rng:below(8) - 1
+    turn_of[labels[i]] = turn
     local c, s = ({ [0] = 1, 0, -1, 0 })[turn % 4], ({ [0] = 0, 1, 0, -1 })[turn % 4]
     local mirror = turn < 4 and 1 or -1
     local function play() return o.linear * rng:normal() end
