@@ -335,6 +335,23 @@ describe("a Sequential", function()
     second(between):sum():backward()
     assert.same({ 2, 4, 6, 6 }, between:grad():shape())
   end)
+  it("computes a convolution as Conv2d was told to", function()
+    nn.seed(3)
+    local x, results = crun.randn(crun.rng(5, "x"), 2, 16, 12, 12), {}
+    for _, way in ipairs { "direct", "columns", "winograd", "auto" } do
+      nn.seed(3)
+      local conv = nn.Conv2d(16, 16, 3, { algorithm = way })
+      results[way] = nn.Sequential { conv, nn.ReLU() }(x)
+      near(conv(x):relu(), results[way], way, way == "columns" and 1e-5 or 0)
+      near(results[way], results.direct, way)
+    end
+    if crun.precision == "float32" then
+      assert.is_true(largest(results.winograd - results.direct) > 0)
+      assert.equal(0, largest(results.winograd - results.auto))
+    end
+    assert.equal("nn.Conv2d: algorithm must be one of: auto, direct, winograd, columns, got 'fft'",
+      message(nn.Conv2d, 1, 1, 3, { algorithm = "fft" }))
+  end)
   it("leaves a layer alone whose forward somebody replaced", function()
     local net, calls = make(true, 3), 0
     local forward = net[2].forward

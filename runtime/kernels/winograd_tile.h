@@ -137,6 +137,11 @@ static inline vector larger(vector a, vector b) {
   __typeof__(a > b) b_wins = (b > a) | (b != b);
   return (vector)((b_wins & (__typeof__(b_wins))b) | (~b_wins & (__typeof__(b_wins))a));
 }
+static inline vector positive(vector x) {
+  vector none = { 0 };
+  __typeof__(x > none) wins = ~(x <= none);
+  return (vector)(wins & (__typeof__(wins))x);
+}
 
 /* v[point * step + c] = B^T x B of one tile, channels c0 .. c1-1, x mapped first */
 static void input_tile(const cr_winograd *w, int64_t number, int64_t c0, int64_t c1, real *v,
@@ -155,10 +160,9 @@ static void input_tile(const cr_winograd *w, int64_t number, int64_t c0, int64_t
   for (int64_t c = 0; c < c1 - c0; c += LANES) {
     vector mean = load(w->map.mean + c0 + c), scale = load(w->map.scale + c0 + c), none = { 0 };
     vector shift = load(w->map.shift + c0 + c);
-    for (int k = 0; k < POINTS; k++) {
-      vector x = larger(none, (load(at[k] + c) - mean) * scale + shift);
-      store(mapped + k*LANES, at[k] == outside ? none : x);
-    }
+    for (int k = 0; k < POINTS; k++)
+      store(mapped + k*LANES, positive((load(at[k] + c) - mean) * scale + shift));
+    for (int k = 0; k < POINTS; k++) if (at[k] == outside) store(mapped + k*LANES, none);
     input_points(from, 0, v + c, step);
   }
 }
@@ -193,7 +197,7 @@ static void pooled_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t
   int64_t high = least(2, height - p.row / 2), broad = least(2, width - p.column / 2);
   real *y = w->y + ((p.image * height + p.row / 2) * width + p.column / 2) * w->filters + o;
   for (int64_t l = 0; l < wide; l += LANES) {
-    vector d[24], bias = { 0 }, none = { 0 };
+    vector d[24], bias = { 0 };
     const real *from = m + l;
     if (w->bias != NULL) bias = load(w->bias + o + l);
 #pragma GCC unroll 6
@@ -212,7 +216,7 @@ static void pooled_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t
       for (int j = 0; j < 2; j++) {
         if (j >= broad) break;
         vector top = larger(larger(e[2*j], e[2*j + 1]), larger(f[2*j], f[2*j + 1])) + bias;
-        store(y + i*line + j * w->filters + l, w->relu ? larger(none, top) : top);
+        store(y + i*line + j * w->filters + l, w->relu ? positive(top) : top);
       }
     }
   }
@@ -226,7 +230,7 @@ static void output_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t
   int64_t line = w->out[1] * w->filters;
   real *y = w->y + ((p.image * w->out[0] + p.row) * w->out[1] + p.column) * w->filters + o;
   for (int64_t l = 0; l < wide; l += LANES) {
-    vector d[24], bias = { 0 }, none = { 0 }, sum = { 0 }, squares = { 0 };
+    vector d[24], bias = { 0 }, sum = { 0 }, squares = { 0 };
     const real *from = m + l;
     if (w->bias != NULL) bias = load(w->bias + o + l);
 #pragma GCC unroll 6
@@ -244,7 +248,7 @@ static void output_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t
       for (int j = 0; j < 4; j++) {
         if (j >= broad) break;
         e[j] += bias;
-        if (w->relu) e[j] = larger(none, e[j]);
+        if (w->relu) e[j] = positive(e[j]);
         if (w->add) e[j] += load(y + i*line + j * w->filters + l);
         put(y + i*line + j * w->filters + l, e[j], w->stream);
         sum += e[j], squares += e[j] * e[j];

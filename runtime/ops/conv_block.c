@@ -29,7 +29,7 @@
 #include "kernels/block.h"
 
 enum { X, WEIGHT, BIAS, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR, RESIDUAL };
-enum { STRIDE, PADDING, MOMENTUM, EPS, TRAINING, ACTIVATION, POOL };
+enum { STRIDE, PADDING, MOMENTUM, EPS, TRAINING, ACTIVATION, POOL, ALGORITHM };
 
 static const cr_input inputs[] = {
   [X]            = { "x",            "B H W C", CR_TREAL, 0 },
@@ -57,6 +57,8 @@ static const cr_option options[] = {
   [ACTIVATION] = { "activation", 0, 0, 0, "what follows", CR_CHOICE, "none relu" },
   [POOL]       = { "pool",     1, 1, 2, "side of the windows of which the largest is kept",
                    CR_COUNT },
+  [ALGORITHM]  = { "algorithm", CR_CONV_AUTO, 0, 0, "of the convolution, as conv2d has it",
+                   CR_CHOICE, "auto direct winograd columns" },
   { 0 }
 };
 
@@ -70,6 +72,7 @@ static bool call_of(cr_call *c, cr_block_call *b, cr_error *err) {
   cr_window *w = &b->conv.window;
   *b = (cr_block_call){
     .conv = { .images = c->dim['B'], .channels = c->dim['C'], .filters = c->dim['O'], .groups = 1,
+              .algorithm = (cr_conv_algorithm)c->option[ALGORITHM],
               .window = { .in = { c->dim['H'], c->dim['W'] },
                           .kernel = { c->dim['K'], c->dim['L'] }, .dilation = { 1, 1 } } },
     .normed = c->dim[HAS_NORM] != 0, .residual = c->dim[HAS_RESIDUAL] != 0,

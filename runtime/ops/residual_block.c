@@ -22,7 +22,7 @@
 enum {
   X, SHORTCUT, WEIGHT1, WEIGHT2, GAMMA1, GAMMA2, BETA1, BETA2, MEAN1, MEAN2, VAR1, VAR2
 };
-enum { STRIDE, PADDING, MOMENTUM, EPS };
+enum { STRIDE, PADDING, MOMENTUM, EPS, ALGORITHM };
 
 static const cr_input inputs[] = {
   [X]        = { "x",             "B H W C", CR_TREAL, 0 },
@@ -49,6 +49,8 @@ static const cr_option options[] = {
   [MOMENTUM] = { "momentum", 0.1, 0, 1, "weight of the new batch in the running statistics",
                  CR_NUMBER },
   [EPS]      = { "eps",      1e-5, 0, INFINITY, "added to the variance", CR_NUMBER },
+  [ALGORITHM] = { "algorithm", CR_CONV_AUTO, 0, 0, "of both convolutions, as conv2d has it",
+                  CR_CHOICE, "auto direct winograd columns" },
   { 0 }
 };
 
@@ -71,15 +73,17 @@ static bool call_of(cr_call *c, cr_block_pair *p, cr_error *err) {
                         .want_shortcut = c->want[SHORTCUT], .x = reals(c->in, X),
                         .shortcut = reals(c->in, SHORTCUT), .out = reals(c->out, 0) };
   cr_conv *v = &p->half[0].conv, *u = &p->half[1].conv;
+  cr_conv_algorithm algorithm = (cr_conv_algorithm)c->option[ALGORITHM];
   *v = (cr_conv){ .images = c->dim['B'], .channels = c->dim['C'], .filters = c->dim['O'],
-                  .groups = 1, .window = { .in = { c->dim['H'], c->dim['W'] },
-                                           .kernel = { c->dim['K'], c->dim['L'] },
-                                           .dilation = { 1, 1 } } };
+                  .groups = 1, .algorithm = algorithm,
+                  .window = { .in = { c->dim['H'], c->dim['W'] },
+                              .kernel = { c->dim['K'], c->dim['L'] }, .dilation = { 1, 1 } } };
   if (!cr_option_counts(c, STRIDE, 2, 1, v->window.stride, err) ||
       !cr_option_counts(c, PADDING, 2, 0, v->window.padding, err) ||
       !cr_window_set(&v->window, false, err)) return false;
   int64_t M = c->dim['M'], N = c->dim['N'], *out = v->window.out;
   *u = (cr_conv){ .images = v->images, .channels = v->filters, .filters = v->filters, .groups = 1,
+                  .algorithm = algorithm,
                   .window = { .in = { out[0], out[1] }, .kernel = { M, N }, .stride = { 1, 1 },
                               .padding = { (M - 1) / 2, (N - 1) / 2 }, .dilation = { 1, 1 } } };
   return cr_window_set(&u->window, false, err);

@@ -49,7 +49,7 @@ function M.block(x, conv, norm, residual, relu, pool)
   return M.handed(crun.conv_block(M.innermost(x), conv.weight, conv.bias, affine,
     norm and norm.bias, norm and norm.running_mean, norm and norm.running_var,
     residual and M.innermost(residual),
-    { stride = conv.stride, padding = conv.padding, pool = pool or 1,
+    { stride = conv.stride, padding = conv.padding, algorithm = conv.algorithm, pool = pool or 1,
       activation = relu and "relu" or "none", training = norm ~= nil and norm.training,
       momentum = norm and norm.momentum, eps = norm and norm.eps }))
 end
@@ -58,14 +58,15 @@ end
 -- operator that does not keep what is between the convolutions.
 function M.residual(x, conv1, norm1, conv2, norm2, shortcut)
   local alike = norm1.training and norm2.training and norm1.momentum == norm2.momentum and
-    norm1.eps == norm2.eps
+    norm1.eps == norm2.eps and conv1.algorithm == conv2.algorithm
   if not alike then
     return M.block(M.block(x, conv1, norm1, nil, true), conv2, norm2, shortcut or x, true)
   end
   return M.handed(crun.residual_block(M.innermost(x), shortcut and M.innermost(shortcut),
     conv1.weight, conv2.weight, norm1.weight, norm2.weight, norm1.bias, norm2.bias,
     norm1.running_mean, norm2.running_mean, norm1.running_var, norm2.running_var,
-    { stride = conv1.stride, padding = conv1.padding, momentum = norm1.momentum, eps = norm1.eps }))
+    { stride = conv1.stride, padding = conv1.padding, algorithm = conv1.algorithm,
+      momentum = norm1.momentum, eps = norm1.eps }))
 end
 
 local function is_pair(list, n) return list[1] == n and list[2] == n end
