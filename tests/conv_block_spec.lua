@@ -349,8 +349,8 @@ describe("a Sequential", function()
       assert.is_true(largest(results.winograd - results.direct) > 0)
       assert.equal(0, largest(results.winograd - results.auto))
     end
-    assert.equal("nn.Conv2d: algorithm must be one of: auto, direct, winograd, columns, got 'fft'",
-      message(nn.Conv2d, 1, 1, 3, { algorithm = "fft" }))
+    assert.equal("nn.Conv2d: algorithm must be one of auto, direct, winograd, columns; got a " ..
+      'string "fft"', message(nn.Conv2d, 1, 1, 3, { algorithm = "fft" }))
   end)
   it("leaves a layer alone whose forward somebody replaced", function()
     local net, calls = make(true, 3), 0
