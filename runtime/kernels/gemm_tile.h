@@ -24,7 +24,7 @@ enum {
   ROWS = GEMM_ROWS,
   COLUMNS = GEMM_COLUMNS * LANES,
   WIDTH = 192,
-  FEW = 4,                      /* panels of rows that do not repay packing B */
+  FEW = 8,                      /* panels of rows that do not repay packing B */
   LINE = 64 / sizeof(real)      /* numbers that memory hands over at once */
 };
 
@@ -123,7 +123,6 @@ static void pack(real *restrict to, int64_t width, int64_t n, int64_t k,
     real *t = to + i;
     int64_t p = 0;
     for (; p + 4 <= k; p += 4, t += 4*width) {
-      __builtin_prefetch(from + (i + 8 + p % 32 / 4)*i_step + p);
       eight a = BOTH(r[0] + p, r[4] + p), b = BOTH(r[1] + p, r[5] + p);
       eight c = BOTH(r[2] + p, r[6] + p), d = BOTH(r[3] + p, r[7] + p);
       eight ac0 = LOWER(a, c), ac1 = UPPER(a, c), bd0 = LOWER(b, d), bd1 = UPPER(b, d);
@@ -146,6 +145,7 @@ static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; 
 /* What to take first of n, at most `most` at a time: as few pieces as will do, none much smaller
  * than another, in whole vectors. */
 static int64_t piece(int64_t n, int64_t most) {
+  if (n <= most) return round_up(n, LANES);
   int64_t pieces = (n + most - 1) / most;
   return round_up((n + pieces - 1) / pieces, LANES);
 }
