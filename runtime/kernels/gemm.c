@@ -2,17 +2,20 @@
  *
  * Cutting may follow the number of threads: no element depends on where the borders are.
  *
- * GFLOP/s in float on one thread of a Zen 4 core at 2.6 GHz, and the ratio to OpenBLAS 0.3.21 in
- * the same run; the last column is two threads (tests/bench/gemm.c, whose head has the command):
+ * GFLOP/s in float on one thread of a Zen 4 core at 2.6 GHz, whose peak is 118, and the ratio to
+ * OpenBLAS 0.3.21 in the same run; the last column is two threads (tests/bench/gemm.c, whose head
+ * has the command):
  *
  *      m    n    k      AVX-512  ratio   AVX2 ratio   2 threads
- *    256  256  256          112   1.06         0.91         172
- *    512  512  512          108   1.03         0.86         191
- *   1024 1024 1024          101   0.98         0.82         185
- *   1024 1024  128  n T     109   1.13         0.91         195
- *     64 1024  288          103   1.09                      180
- *     64  288 1024  n T     102   1.41                      148
- *      8    8    8            9   0.33         packing costs 0.1 microseconds
+ *    256  256  256          105   1.06         1.01         202
+ *    512  512  512          103   1.05         1.02         203
+ *   1024 1024 1024          102   1.06         1.00         205
+ *   1024 1024  128  n T     107   1.12         1.08         199
+ *    256  128 2048  n T     108   1.20         1.14         200
+ *    128 2048  256  T n     105   1.12         1.00         199
+ *     64 1024  288          108   1.16         0.97         194
+ *     64  288 1024  n T     102   1.46         1.40         165
+ *      8    8    8            8   0.30         packing costs 0.1 microseconds
  */
 #include "kernels/gemm.h"
 
@@ -24,7 +27,7 @@
 enum {
   SHARE = 1 << 18,              /* products worth a thread's while: some 5 microseconds */
   TALL = 8, WIDE = 16,          /* whole tiles of every instruction set */
-  NARROW = 64, FEW = 32,        /* columns and rows that a strip should have */
+  NARROW = 64,                  /* columns that a strip should have */
   PAGE = 4096
 };
 
@@ -90,10 +93,11 @@ static void spread(const job *given) {
   if (most < threads) threads = most;
   if (threads > 1) {
     /* Strips of rows, though each packs the same B: two threads that write to one page disturb each
-     * other. Strips of columns where these are pages wide, or rows few. */
+     * other. Strips of columns where these are pages wide, or rows too few to repay packing, which
+     * takes longer where B has to be turned. */
     bool pages = j.n * (int64_t)sizeof(real) >= PAGE * threads && j.n > j.m;
-    int64_t fit = j.n / NARROW + 1;
-    if (pages || j.m < FEW * threads) j.columns = fit < threads ? fit : threads;
+    int64_t fit = j.n / NARROW + 1, few = (j.tb ? 48 : 16) * threads;
+    if (pages || j.m < few) j.columns = fit < threads ? fit : threads;
     j.rows = (threads + j.columns - 1) / j.columns;
   }
   cr_pool_run(j.rows * j.columns, one_block, &j);
