@@ -6,7 +6,8 @@
 #include <string.h>
 #include "kernels/conv_tile.h"
 
-/* The lines that outputs of rows row0 .. row1-1 see, with the zeros around them */
+/* The lines that outputs of rows row0 .. row1-1 see, with the zeros around them; those that a
+ * stride passes over are left as they are. */
 static void copy_lines(const cr_direct *d, int64_t image, int64_t row0, int64_t row1, real *to) {
   int64_t C = d->channels, line = d->in[1] * C, width = cr_direct_line(d);
   int64_t rows = (row1 - row0 - 1) * d->stride[0] + d->kernel[0];
@@ -15,6 +16,7 @@ static void copy_lines(const cr_direct *d, int64_t image, int64_t row0, int64_t 
   const real *x = d->x + image * d->in[0] * line;
   for (int64_t r = 0; r < rows; r++, to += width) {
     int64_t row = row0 * d->stride[0] + r - d->before[0];
+    if (r % d->stride[0] >= d->kernel[0]) continue;
     if (row < 0 || row >= d->in[0] || end <= first) {
       memset(to, 0, (size_t)width * sizeof(real));
       continue;
@@ -89,8 +91,22 @@ static void direct_line(const cr_direct *d, const real *from, int64_t o, int64_t
   if (d->bias != NULL || part != NULL) finish(d, d->out[1], o, wide, y, part);
 }
 
+/* A share of the places that no weight sees */
+static void direct_nothing(const cr_direct *d, int64_t image, int64_t row0, int64_t row1) {
+  for (int64_t r = row0; r < row1; r++) {
+    int64_t row = image * d->size[0] + d->place[0] + r * d->spread[0];
+    real *y = d->y + (row * d->size[1] + d->place[1]) * d->filters;
+    for (int64_t q = 0; q < d->out[1]; q++, y += d->spread[1] * d->filters)
+      memset(y, 0, (size_t)d->filters * sizeof(real));
+  }
+}
+
 static void direct_forward(const cr_direct *d, int64_t image, int64_t row0, int64_t row1,
                            double *part) {
+  if (d->kernel[0] == 0 || d->kernel[1] == 0) {
+    direct_nothing(d, image, row0, row1);
+    return;
+  }
   real lines[CR_DIRECT_ROOM] __attribute__((aligned(64)));
   int64_t width = cr_direct_line(d);
   copy_lines(d, image, row0, row1, lines);
