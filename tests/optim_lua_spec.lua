@@ -62,6 +62,31 @@ describe("an optimiser", function()
     opt.lr = 0.3
     assert.equal(7, opt.groups[1].lr)
   end)
+  it("follows the lr_scale of a module wherever it stands, the innermost of several", function()
+    local function rates(opt)
+      local list = {}
+      for g, group in ipairs(opt.groups) do
+        list[g] = table.concat(group.names, " ") .. " " .. group.lr
+      end
+      return list
+    end
+    local net = nn.Sequential { nn.Linear(2, 2, { bias = false }),
+      nn.Sequential { nn.Linear(2, 2, { bias = false }), nn.Linear(2, 2, { bias = false }) } }
+    net[2].lr_scale, net[2][2].lr_scale = 0.5, 4
+    local opt = optim.SGD(net, { lr = 2.0 })
+    assert.same({ "1.weight 2.0", "2.1.weight 1.0", "2.2.weight 8.0" }, rates(opt))
+    local criterion = crun.losses.arcface { classes = 2, dim = 2, lr_scale = 10 }
+    assert.same({ "2.1.weight 2.0", "1.weight 20.0", "2.2.1.weight 1.0", "2.2.2.weight 8.0" },
+      rates(optim.SGD({ criterion, net }, { lr = 2.0 })))
+    assert.same({ "1.weight 6.0", "2.1.weight 3.0", "2.2.weight 24.0", "weight 5.0" },
+      rates(optim.SGD({ { params = net, lr_scale = 3 }, { params = criterion, lr = 0.5 } },
+        { lr = 2.0 })))
+    local other = optim.SGD(net, { lr = 1.0 })
+    other:load(opt:state())
+    assert.same(rates(opt), rates(other))
+    net[2].lr_scale = "fast"
+    assert.truthy(message(optim.SGD, net):find("lr_scale must be a number", 1, true))
+  end)
   it("leaves alone what has no gradient, and refuses a step without any", function()
     local a, b = nn.parameter(crun.ones(2)), nn.parameter(crun.ones(2))
     local opt = optim.Adam({ a, b }, { lr = 0.1 })

@@ -23,9 +23,10 @@
 -- which no parameter has a gradient is an error, and so is one at which a loss's own weights have a
 -- gradient and are in no optimiser.
 --
--- A module may bring its own learning rate: one with a field lr_scale (crun.losses.arcface {
--- lr_scale = 10, ... }) becomes a group of its own with that ratio, where it is handed over itself:
--- optim.Adam({ net, criterion }, ...). Of modules inside another nothing is asked.
+-- A module may bring its own learning rate, wherever it stands: the parameters of one with a field
+-- lr_scale (crun.losses.arcface { lr_scale = 10, ... }, or net[1].lr_scale = 0.1) go into a group of
+-- their own, which follows the one they come from at that ratio. Of modules inside each other the
+-- innermost that has one counts.
 --
 -- An optimiser of your own is one function; groups, schedules and checkpoints come with it:
 --
@@ -85,7 +86,8 @@ local function has_parameters(value)
     (kind == "userdata" or getmetatable(value) ~= nil) and value.parameters ~= nil
 end
 
--- Adds what `value` holds to group.params and group.names. seen: tensor -> true over all groups.
+-- Adds what `value` holds to group.params and group.names, and to group.ratio the lr_scale of the
+-- innermost module that has one. seen: tensor -> true over all groups.
 local function gather(where, value, group, seen, path)
   if options.kind(value) == "tensor" then
     if not value:wants_grad() then
@@ -102,6 +104,13 @@ local function gather(where, value, group, seen, path)
       if seen[tensor] then fail(where, ("parameter '%s' is given twice"):format(name)) end
       seen[tensor], owned[tensor] = true, true
       group.params[#group.params + 1], group.names[#group.names + 1] = tensor, name
+    end
+    for _, module in ipairs(options.kind(value) == "module" and value:modules() or {}) do
+      local ratio = module.lr_scale
+      if ratio ~= nil then
+        options.check_value(where, "lr_scale", ratio, { "number", least = 0 })
+        for _, tensor in ipairs((module:parameters())) do group.ratio[tensor] = ratio end
+      end
     end
   elseif type(value) == "table" and getmetatable(value) == nil then
     for i, item in ipairs(value) do
@@ -137,9 +146,34 @@ function Group:__newindex(key, value)
   rawget(self, "own")[key] = value
 end
 
-local function new_group(opt, value, seen)
-  local group = { opt = opt, own = {}, params = {}, names = {} }
-  local number = #opt.groups + 1
+-- Adds a group to opt.groups as parts: what has no ratio of its own, then one for each ratio.
+local function add_parts(group)
+  local groups, parts = group.opt.groups, {}
+  local function part_of(ratio)
+    if not parts[ratio] then
+      local own = {}
+      for key, value in pairs(group.own) do own[key] = value end
+      own.lr = own.lr and own.lr * ratio
+      parts[ratio] = { opt = group.opt, own = own, params = {}, names = {},
+        lr_scale = ratio * (group.lr_scale or 1) }
+      groups[#groups + 1] = setmetatable(parts[ratio], Group)
+    end
+    return parts[ratio]
+  end
+  if #group.params == 0 then part_of(1) end                 -- groups are known by their numbers
+  for _, plain in ipairs { true, false } do
+    for i, param in ipairs(group.params) do
+      local ratio = group.ratio[param] or 1
+      if (ratio == 1) == plain then
+        local part = part_of(ratio)
+        part.params[#part.params + 1], part.names[#part.names + 1] = param, group.names[i]
+      end
+    end
+  end
+end
+
+local function new_group(opt, number, value, seen)
+  local group = { opt = opt, own = {}, params = {}, names = {}, ratio = {} }
   local grouped = type(value) == "table" and getmetatable(value) == nil and value.params ~= nil
   gather(opt.where, grouped and value.params or value, group, seen, "")
   if grouped then
@@ -156,7 +190,7 @@ local function new_group(opt, value, seen)
       end
     end
   end
-  opt.groups[number] = setmetatable(group, Group)
+  add_parts(group)
 end
 
 -- ---- the optimiser ------------------------------------------------------------------------------
@@ -340,22 +374,13 @@ end
 
 local function is_plain(value) return type(value) == "table" and getmetatable(value) == nil end
 
--- What is optimised as a list of groups: as given where an entry has `params`; else all in one, but
--- for modules with an lr_scale of their own.
+-- What is optimised as a list of groups: as given where an entry has `params`; else all in one.
 local function groups_of(what)
-  local alone = not is_plain(what) or what.params
-  if alone then what = { what } end
-  local plain, own, grouped = {}, {}, false
+  if not is_plain(what) or what.params then return { what } end
   for _, item in ipairs(what) do
-    grouped = grouped or is_plain(item) and item.params ~= nil
-    local scale = has_parameters(item) and options.kind(item) == "module" and item.lr_scale
-    if scale then own[#own + 1] = { params = item, lr_scale = scale }
-    else plain[#plain + 1] = item end
+    if is_plain(item) and item.params ~= nil then return what end
   end
-  if grouped then return table.move(own, 1, #own, #plain + 1, plain) end
-  if alone and #own == 0 then return plain end
-  if #plain > 0 or #own == 0 then table.insert(own, 1, plain) end
-  return own
+  return { what }
 end
 
 -- gather(params, states, o), or nil: a function of o that updates them all in one call, for as long
@@ -368,7 +393,7 @@ local function constructor(name, spec, update, gather_all)
       values = options.check(where, opts, spec), states = setmetatable({}, { __mode = "k" }),
     }, Optimizer)
     local seen = {}
-    for _, item in ipairs(groups_of(what)) do new_group(self, item, seen) end
+    for g, item in ipairs(groups_of(what)) do new_group(self, g, item, seen) end
     local n = 0
     self:each(function() n = n + 1 end)
     if n == 0 then fail(where, "there are no parameters to optimise") end
