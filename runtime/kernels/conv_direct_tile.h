@@ -108,10 +108,14 @@ static void direct_forward(const cr_direct *d, int64_t image, int64_t row0, int6
     return;
   }
   real lines[CR_DIRECT_ROOM] __attribute__((aligned(64)));
-  int64_t width = cr_direct_line(d);
+  int64_t width = cr_direct_line(d), line = d->in[1] * d->channels;
+  bool first = d->place[0] == 0 && d->place[1] == 0;
   copy_lines(d, image, row0, row1, lines);
   for (int64_t o = 0; o < d->filters; o += WIDTH)
     for (int64_t r = row0; r < row1; r++) {
+      if (first && o == 0)              /* the lines of the next strip */
+        fetch_ahead(d->x + (image * d->in[0] + (r + row1 - row0) * d->stride[0]) * line,
+                    least(d->stride[0], d->kernel[0]), line, line);
       int64_t row = image * d->size[0] + d->place[0] + r * d->spread[0];
       direct_line(d, lines + (r - row0) * d->stride[0] * width, o, least(WIDTH, d->filters - o),
                   d->y + (row * d->size[1] + d->place[1]) * d->filters + o, part);

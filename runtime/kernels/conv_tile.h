@@ -54,6 +54,15 @@ static inline void drain(bool stream) {
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
+/* Brings n numbers at each of `places`, step apart, into the second-level cache while something
+ * else is computed: what is read in bursts, between products, is far away each time (a third of the
+ * time of a weights' gradient of 16 channels). */
+static inline void fetch_ahead(const real *from, int64_t places, int64_t n, int64_t step) {
+  for (int64_t p = 0; p < places; p++)
+    for (int64_t i = 0; i < n; i += 64 / (int64_t)sizeof(real))
+      __builtin_prefetch(from + p*step + i, 0, 2);
+}
+
 static inline void add_to(double *sum, vector value) {
   for (int l = 0; l < LANES; l++) sum[l] += (double)value[l];
 }

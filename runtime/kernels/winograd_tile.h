@@ -12,7 +12,7 @@ enum {
   CACHE = (640 << 10) / sizeof(real),   /* for transformed tiles, of the second-level cache */
   LEAST_ROOM = POINTS * ROWS * (CR_WINOGRAD_MOST_CHANNELS + WIDTH),
   ROOM = (LEAST_ROOM > CACHE ? LEAST_ROOM : CACHE) + 2 * POINTS * PAD,
-  PRODUCT_TILES = 24
+  PRODUCT_TILES = 24, PLACES = 16       /* of y, in a tile */
 };
 
 static const real outside[CR_WINOGRAD_MOST_CHANNELS];
@@ -258,6 +258,13 @@ static void output_tile(const cr_winograd *w, int64_t number, int64_t o, int64_t
   }
 }
 
+/* Places of x to fetch beside each of the 36 products so that the next n tiles are near, 0 when
+ * there are none. Tiles of whole images lie one after another; where they do not, some are fetched
+ * that are not needed. */
+static int64_t places_ahead(int64_t next, int64_t end, int64_t n) {
+  return next < end ? (n * PLACES + POINTS - 1) / POINTS : 0;
+}
+
 /* ---- the table's functions */
 
 static int64_t panel_width(const cr_winograd *w, int64_t panel) {
@@ -291,15 +298,18 @@ static void winograd_weights(const cr_winograd *w, const cr_winograd_weight *fro
 
 /* m[point][tile][filter of the panel] = v[point][tile][channel] u[point][channel][filter] */
 static void point_products(const cr_winograd *w, int64_t tiles, const real *v, int64_t v_step,
-                           const real *u, int64_t wide, real *m, int64_t m_step) {
+                           const real *u, int64_t wide, real *m, int64_t m_step,
+                           const real *next, int64_t places) {
   int64_t C = w->channels;
-  for (int64_t point = 0; point < POINTS; point++)
+  for (int64_t point = 0; point < POINTS; point++) {
+    fetch_ahead(next + point * places * C, places, C, C);
     for (int64_t t = 0; t < tiles; t += ROWS) {
       const real *a = v + point * v_step + t*C;
       operand rows = { { a, a + GROUP*C, a + 2*GROUP*C }, C, 1, 0 };
       rows_tile((int)(least(ROWS, tiles - t) / GROUP), (int)(wide / LANES), 1, C, &rows,
                 u + point * C * wide, wide, m + point * m_step + t*wide, wide);
     }
+  }
 }
 
 static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, int64_t o0,
@@ -318,7 +328,8 @@ static void winograd_forward(const cr_winograd *w, int64_t first, int64_t end, i
       input_tile(w, t0 + least(t, n - 1), 0, C, v + t*C, v_step);
     for (int64_t o = o0; o < o1; o += WIDTH) {
       int64_t wide = panel_width(w, o / WIDTH);
-      point_products(w, tiles, v, v_step, w->u + POINTS * C * o, wide, m, m_step);
+      point_products(w, tiles, v, v_step, w->u + POINTS * C * o, wide, m, m_step,
+                     w->x + (t0 + n) * PLACES * C, o == o0 ? places_ahead(t0 + n, end, n) : 0);
       for (int64_t t = 0; t < n; t++)
         if (w->pool) pooled_tile(w, t0 + t, o, wide, m + t*wide, m_step);
         else output_tile(w, t0 + t, o, wide, m + t*wide, m_step, part);
@@ -333,12 +344,15 @@ static void winograd_products(const cr_winograd *w, int64_t first, int64_t end, 
   real v[POINTS * STEP] __attribute__((aligned(64))), m[POINTS * STEP] __attribute__((aligned(64)));
   int64_t C = c1 - c0, O = o1 - o0;
   for (int64_t t0 = first; t0 < end; t0 += PRODUCT_TILES) {
-    int64_t n = least(PRODUCT_TILES, end - t0);
+    int64_t n = least(PRODUCT_TILES, end - t0), places = places_ahead(t0 + n, end, n);
     for (int64_t t = 0; t < n; t++) {
       input_tile(w, t0 + t, c0, c1, v + t*C, STEP);
       gradient_tile(w, t0 + t, o0, o1, m + t*O, STEP);
     }
-    for (int64_t point = 0; point < POINTS; point++)
+    for (int64_t point = 0; point < POINTS; point++) {
+      int64_t next = (t0 + n) * PLACES + point * places;
+      fetch_ahead(w->x + next * w->channels + c0, places, C, w->channels);
+      fetch_ahead(w->gy + next * w->filters + o0, places, O, w->filters);
       for (int64_t o = 0; o < O; o += WIDTH)
         for (int64_t c = 0; c < C; c += ROWS) {
           const real *a = v + point * STEP + c;
@@ -346,6 +360,7 @@ static void winograd_products(const cr_winograd *w, int64_t first, int64_t end, 
           turned_tile((int)(least(ROWS, C - c) / GROUP), (int)(least(WIDTH, O - o) / LANES), 1, n,
                       &rows, m + point * STEP + o, O, du + (point * C + c) * O + o, O);
         }
+    }
   }
 }
 
