@@ -211,6 +211,23 @@ CR_VECTOR static int count_of_weights(int64_t n, const real *w) {
   return count;
 }
 
+/* The first of w[j] .. w[end - 1] that is not 0, or end. */
+CR_VECTOR static int64_t next_weight(int64_t j, int64_t end, const real *w) {
+  enum { AT_ONCE = 64 };
+  for (; j + AT_ONCE <= end; j += AT_ONCE) {
+    int any = 0;
+    for (int l = 0; l < AT_ONCE; l++) any |= w[j + l] != 0;
+    if (any) break;
+  }
+  while (j < end && w[j] == 0) j++;
+  return j;
+}
+
+/* The pair to look at after j - 1: any, or where few weigh anything the next that does. */
+static int64_t next_pair(cr_pairs_mode mode, int64_t j, int64_t end, const real *w) {
+  return mode == CR_PAIRS_DENSE ? end : mode == CR_PAIRS_FEW ? next_weight(j, end, w) : j;
+}
+
 /* Is the pair left out of the matrix products? */
 static bool alone(const cr_pairs *p, cr_pairs_mode mode, int64_t i, int64_t j, real d) {
   return mode == CR_PAIRS_FEW || is_close(p, i, j, d);
@@ -243,7 +260,7 @@ cr_pairs_mode cr_pairs_slope_row(const cr_pairs *p, const cr_pairs_sums *s, int6
                      : euclidean && close ? CR_PAIRS_SOME_CLOSE : CR_PAIRS_DENSE;
   if (g == NULL) return mode;
   double sum = euclidean && mode != CR_PAIRS_FEW ? cr_pairs_sum(n, w) : 0;
-  for (int64_t j = 0; mode != CR_PAIRS_DENSE && j < n; j++) {
+  for (int64_t j = next_pair(mode, 0, n, w); j < n; j = next_pair(mode, j + 1, n, w)) {
     if (w[j] == 0 || !alone(p, mode, i, j, d[j])) continue;
     push_pair(p, w[j], x, p->y + j * width, g);
     if (mode == CR_PAIRS_SOME_CLOSE) sum -= (double)w[j];
@@ -282,7 +299,8 @@ static void collect_columns(void *context, int64_t begin, int64_t end) {
       continue;
     }
     cr_pairs_mode mode = t->mode[r];
-    for (int64_t j = begin; mode != CR_PAIRS_DENSE && j < end; j++) {
+    for (int64_t j = next_pair(mode, begin, end, w); j < end;
+         j = next_pair(mode, j + 1, end, w)) {
       if (w[j] == 0 || !alone(p, mode, t->first + r, j, d[j])) continue;
       if (t->g != NULL) push_pair(p, w[j], p->y + j * width, x, t->g + j * width);
       w[j] = 0;
