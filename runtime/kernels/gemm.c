@@ -26,6 +26,7 @@
 
 enum {
   SHARE = 1 << 18,              /* products worth a thread's while: some 5 microseconds */
+  READ = 2, TURN = 10,          /* products that take as long as fetching, or turning, one number of B */
   TALL = 8, WIDE = 16,          /* whole tiles of every instruction set */
   NARROW = 64,                  /* columns that a strip should have */
   PAGE = 4096
@@ -88,7 +89,7 @@ static void one_block(void *context, int64_t block, int worker) {
 
 static void spread(const job *given) {
   job j = *given;
-  double products = (double)j.m * (double)j.n * (double)j.k;
+  double products = (double)(j.m + (j.tb ? TURN : READ)) * (double)j.n * (double)j.k;
   int64_t threads = cr_pool_threads(), most = (int64_t)(products / SHARE);
   if (most < threads) threads = most;
   if (threads > 1) {
