@@ -4,8 +4,8 @@
 --   crun experiments/siamese_faces.lua
 --   crun experiments/siamese_faces.lua data=path/to/faces       one folder per person
 --
--- Few people are soon learnt by heart. So every network first learns on generated faces, which cost nothing, and its rate on
--- the people it is tested on is shown then too ("pretrained").
+-- Few people are soon learnt by heart, each time in another way. So a loss trains several networks, alike but for their first
+-- weights and their batches, and the distance of two pictures is that of their embeddings side by side ("together").
 --
 -- Chopra, Hadsell, LeCun, "Learning a similarity metric discriminatively, with application to face verification", CVPR
 -- 2005; Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping", CVPR 2006.
@@ -27,7 +27,7 @@ local cfg = crun.config {
   augment   = { flip = 0.5, shift = 0.06, scale = 0.15, rotation = 12.0, brightness = 0.2, contrast = 0.5 },
   lr        = { 3e-4, help = "at its height: warm-up, then a cosine to 0" },
   steps     = { 300, least = 1 },
-  pretrain  = { people = 1000, steps = 800, lr = 1e-3, turn = 1.6 },  -- first, on generated faces of others
+  networks  = { 3, least = 1, help = "trained by each loss, whose embeddings stand side by side" },
   views     = { 10, least = 1, most = 10, help = "of a test image, that share its embedding" },
   accepts   = { { 10.0, 7.5, 5.0 }, help = "false accepts, %, at which false rejects are reported" },
   seed      = 1,
@@ -45,27 +45,20 @@ local function contrastive(variant)
     reduction = "mean" }
 end
 
-local others = faces.scaled(faces.generated(1 + cfg.people.train + cfg.people.test,
-  cfg.quick and 12 or cfg.pretrain.people, cfg, { turn = cfg.pretrain.turn, expression = cfg.pretrain.turn }))
-local function pretrained(seed)                            -- by Hadsell's loss, whichever comes next
-  return faces.trained(others, contrastive "hadsell", cfg, seed, { steps = cfg.quick and 4 or cfg.pretrain.steps,
-    lr = cfg.pretrain.lr, level = true, run = run, name = "pretrained" .. seed })
-end
-
 local function embed(net) return faces.embed(net, test.images, train, cfg.quick and 1 or cfg.views) end
 
 local best = {}
 for _, key in ipairs(keys) do best[key] = "min" end
 local results = study.new { run = run, best = best, digits = 1 }
 local curves, pairs_of = {}, {}
-local function score(name, z)
+local function score(name, z, alone)
   local verification, curve = crun.eval.verification(z, test.labels)
   local same, different = crun.eval.distances(z, test.labels)
   local refused = crun.metrics.fnmr_at_fmr(crun.cat({ same, different }, 1), crun.cat({ same * 0 + 1, different * 0 }, 1), rates)
   local scores = { [keys[1]] = 100 * verification.eer }
   for i = 1, #cfg.accepts do scores[keys[i + 1]] = 100 * refused[i] end
   results:add(name, scores, keys)
-  if not pairs_of[name] then                                -- pictures are of the first seed
+  if not pairs_of[name] and not alone then                  -- pictures are of the first seed
     curves[#curves + 1] = { name = name, fpr = curve.fpr, tpr = curve.tpr }
     pairs_of[name] = { same = same, different = different, threshold = verification.eer_threshold }
   end
@@ -76,18 +69,25 @@ run:test(function()
   score("raw pixels", flat(test))
   score("eigenfaces", crun.pca.fit(flat(train), math.min(50, #train.images - 1)):transform(flat(test)))
 end)
+local networks, names = cfg.quick and 2 or cfg.networks, {}
+for i, variant in ipairs(cfg.losses) do names[i] = networks > 1 and variant .. ", together" or variant end
 for seed in study.seeds(cfg) do
-  local start = pretrained(seed)
-  run:test(function() score("pretrained", embed(start)) end)
-  for _, variant in ipairs(cfg.losses) do
-    local net = faces.trained(train, contrastive(variant), cfg, seed, { from = start, level = true, run = run,
-      name = variant .. seed })
-    run:test(function() score(variant, embed(net)) end)
+  for l, variant in ipairs(cfg.losses) do
+    local nets = {}
+    for i = 1, networks do
+      nets[i] = faces.trained(train, contrastive(variant), cfg, seed * networks + i, { run = run,
+        name = ("%s%d.%d"):format(variant, seed, i) })
+    end
+    run:test(function()
+      for i, net in ipairs(nets) do nets[i] = embed(net) end
+      if networks > 1 then score(variant, nets[1], true) end
+      score(names[l], crun.cat(nets, 2):normalize())
+    end)
   end
 end
 results:print(("%d new people"):format(test.people))
 local champion = results:winner(keys[1])
-for _, name in ipairs(cfg.losses) do
+for _, name in ipairs(names) do
   if name ~= champion and results.values[champion][keys[1]][2] then
     local d = results:difference(name, champion, keys[1])
     print(("EER of %s less that of %s: %s (%s)"):format(name, champion, study.text(d, 1), study.verdict(d, "min")))

@@ -53,17 +53,11 @@ function M.changed(train, rows, cfg, step)
 end
 
 --- A network (study.convnet) trained on P x K batches with a criterion of embeddings and labels. cfg:
--- size, widths, embedding, batch = { people =, images = }, augment, lr, steps, quick. opts: level =
--- true brings each image to mean 0 and deviation 1 by itself, whatever its light; from, a network
--- whose weights are the start; and more of study.fit.
+-- size, widths, embedding, batch = { people =, images = }, augment, lr, steps, quick. opts: more of
+-- study.fit.
 function M.trained(train, criterion, cfg, seed, opts)
   crun.nn.seed(seed)
-  local given = opts or {}
   local net = study.convnet { size = cfg.size, widths = cfg.widths, embedding = cfg.embedding }
-  if given.level then
-    net = crun.nn.Sequential { crun.nn.GroupNorm(1, 1, { affine = false }), net }
-  end
-  if given.from then net:load((given.from:state())) end
   local o = { modules = net, steps = cfg.quick and 4 or cfg.steps, lr = cfg.lr,
     batches = crun.sampler.pk { labels = train.labels, k = cfg.batch.images, seed = seed,
       p = math.min(cfg.batch.people, train.people) },
@@ -71,8 +65,7 @@ function M.trained(train, criterion, cfg, seed, opts)
       local x = M.changed(train, rows, cfg, step + 1000000 * seed)
       return criterion(net(x), train.labels:index_select(rows))
     end }
-  for name, value in pairs(given) do o[name] = value end
-  o.level, o.from = nil, nil
+  for name, value in pairs(opts or {}) do o[name] = value end
   study.fit(o)
   return net
 end
